@@ -1,1 +1,75 @@
-//! x
+//! An OCI image layout directory as a **repository** of many container images.
+//!
+//! ```text
+//! oci-layout  index.json  blobs/<algorithm>/<encoded>   the image layout, as the image-spec has it
+//! .ocirepo/config.json                                  ref policy, format version
+//! .ocirepo/gate, lock, index.lock                       locks; never renamed, never deleted
+//! .ocirepo/last-index                                   which index.json files were ours
+//! .ocirepo/index.prev                                   the index.json before the last change
+//! .ocirepo/tmp/<session>/                               staging of running ingests
+//! ```
+//!
+//! # What it promises
+//! | promise | kept by |
+//! |---|---|
+//! | index.json is edited losslessly, and a bad one is never "empty" | [`index`] |
+//! | blobs are durable before the index that names them | [`ingest`], `index::commit` |
+//! | parallel writers keep every reference, and a sweep waits for all of them | [`lock`] |
+//! | tools that ignore our locks are noticed before their work is overwritten | `index::commit` |
+//! | only what no root needs is swept, and nothing when in doubt | [`gc`] |
+//! | what is damaged is found, with the images it breaks | [`verify`] |
+//! | names are exact, and survive a change of policy | [`name`] |
+//!
+//! # Example
+//! ```
+//! use ocirepo_store::index::edit::Put;
+//! use ocirepo_store::index::Entry;
+//! use ocirepo_store::name::Name;
+//! use ocirepo_store::{InitOptions, Repository, Settings};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! let (repository, _) = Repository::init(dir.path(), InitOptions::default(), Settings::default())?;
+//! let lock = repository.lock_shared()?;
+//! let ingest = lock.ingest()?;
+//! let manifest = br#"{"schemaVersion":2,"layers":[]}"#;
+//! let digest = ingest.put_bytes(manifest)?;
+//! let media_type = "application/vnd.oci.image.manifest.v1+json";
+//! let entry = Entry::for_descriptor(media_type, &digest, manifest.len() as u64, None);
+//! ingest.commit(&[Put { entry, name: Some(Name::parse("alpine:3.11")?), replace: false }])?;
+//!
+//! let index = repository.index()?;
+//! assert_eq!(index.entries()[0].image_name(), Some("docker.io/library/alpine:3.11"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! This crate knows no archive format, prints nothing, and reads neither the environment nor a
+//! configuration of its user. Its errors name paths and digests; see [`Error`].
+
+#![forbid(unsafe_code)]
+
+pub mod blob;
+pub mod digest;
+mod disk;
+mod error;
+pub mod gc;
+pub mod graph;
+pub mod image;
+pub mod index;
+pub mod ingest;
+pub mod lock;
+pub mod name;
+mod naming;
+pub mod parallel;
+mod progress;
+pub mod remove;
+mod repository;
+pub mod verify;
+
+pub use digest::{Algorithm, Digest, Hasher};
+pub use error::{Error, ErrorKind, Result};
+pub use lock::Waiting;
+pub use naming::{Converted, Tagged, set_policy, tag};
+pub use progress::{Progress, Silent, Unit};
+pub use repository::{InitOptions, Initialised, Repository, Settings};

@@ -1,0 +1,19 @@
+//! The one door to the disk: every rename, fsync, unlink and mkdir of the store happens in here.
+//!
+//! Files are reached from a directory handle ([`Dir`]), never from a path that could change its
+//! meaning half-way, and the last component is never followed when it is a symbolic link. Nothing
+//! in here knows what a blob or an index is.
+//!
+//! Durability is explicit: a name is durable once the file *and then* the directory were synced.
+
+mod atomic;
+mod dir;
+mod owner;
+mod staging;
+mod syncer;
+
+pub(crate) use atomic::{replace, write_synced};
+pub(crate) use dir::{Dir, Identity, Kind, Stat};
+pub(crate) use owner::Owner;
+pub(crate) use staging::{StagedFile, StagingDir, create_dirs, is_dead, remove_tree};
+pub(crate) use syncer::Syncer;

@@ -1,0 +1,122 @@
+//! Staging directories: `.ocirepo/tmp/<session>/`, each held by a lock on its `owner` file.
+//!
+//! The lock dies with its process, so a directory whose `owner` can be locked belongs to a dead
+//! session. Directories are made and dead ones removed only under `index.lock`, which closes the
+//! moment in which a new directory has no locked owner yet.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fs4::{FileExt, TryLockError};
+use tempfile::TempDir;
+
+use super::{Dir, Owner};
+use crate::error::{Error, Result};
+
+/// The file in a staging directory that says whose it is, and is locked while its session lives.
+pub(crate) const OWNER_FILE: &str = "owner";
+
+/// A private directory on the repository's file system, removed when dropped.
+#[derive(Debug)]
+pub(crate) struct StagingDir {
+    dir: Dir,
+    // Field order is drop order: the directory goes while the lock is still held.
+    _temporary: TempDir,
+    _owner_lock: File,
+    owner: Owner,
+    counter: AtomicU64,
+}
+
+impl StagingDir {
+    /// Makes a staging directory below `parent`; the caller holds `index.lock`.
+    pub(crate) fn create(parent: &Dir, description: &str, owner: Owner) -> Result<Self> {
+        let fail = |action| move |error: io::Error| Error::io(action, parent.path(), error);
+        let temporary = tempfile::Builder::new()
+            .prefix("session-")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .tempdir_in(parent.path())
+            .map_err(fail("create a staging directory in"))?;
+        let dir = Dir::open(temporary.path()).map_err(fail("open a staging directory in"))?;
+        owner.give(dir.as_fd()).map_err(fail("set the owner of a staging directory in"))?;
+        let mut owner_lock = dir.create(OWNER_FILE, owner)?;
+        FileExt::try_lock(&owner_lock)
+            .map_err(|error| Error::io("lock", dir.path().join(OWNER_FILE), io::Error::from(error)))?;
+        owner_lock
+            .write_all(description.as_bytes())
+            .map_err(|error| Error::io("write", dir.path().join(OWNER_FILE), error))?;
+        Ok(Self { dir, _temporary: temporary, _owner_lock: owner_lock, owner, counter: AtomicU64::new(0) })
+    }
+
+    /// Creates a new file in here.
+    pub(crate) fn create_file(&self) -> Result<(File, StagedFile)> {
+        let name = format!("{:06}", self.counter.fetch_add(1, Ordering::Relaxed));
+        let file = self.dir.create(&name, self.owner)?;
+        Ok((file, StagedFile { name, path: self.dir.path().to_owned() }))
+    }
+
+    /// Opens a staged file for reading.
+    pub(crate) fn open(&self, staged: &StagedFile) -> Result<File> {
+        let (file, _) = self
+            .dir
+            .open_file(&staged.name)?
+            .ok_or_else(|| Error::io("open", staged.path(), io::Error::from(io::ErrorKind::NotFound)))?;
+        Ok(file)
+    }
+
+    /// Moves a staged file to `name` in `target`.
+    pub(crate) fn publish(&self, staged: &StagedFile, target: &Dir, name: &str) -> Result<()> {
+        self.dir.rename(&staged.name, target, name)
+    }
+
+    /// Removes a staged file that is not needed.
+    pub(crate) fn discard(&self, staged: &StagedFile) -> Result<()> {
+        self.dir.unlink(&staged.name).map(drop)
+    }
+}
+
+/// A file in a staging directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StagedFile {
+    name: String,
+    path: PathBuf,
+}
+
+impl StagedFile {
+    /// Where it is, for messages.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.path.join(&self.name)
+    }
+}
+
+/// Whether the session that made the staging directory `name` of `parent` is dead. Only to be
+/// asked under `index.lock`.
+pub(crate) fn is_dead(parent: &Dir, name: &str) -> Result<bool> {
+    let Some(dir) = parent.open_dir(name)? else { return Ok(false) };
+    let Some(owner) = dir.open_lock(OWNER_FILE, None)? else { return Ok(true) };
+    match FileExt::try_lock(&owner) {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(Error::io("lock", dir.path().join(OWNER_FILE), error)),
+    }
+}
+
+/// Removes `path`, a file or a directory with all below it, without following links. What is
+/// already gone is fine.
+#[expect(clippy::disallowed_methods, reason = "this is the module that may")]
+pub(crate) fn remove_tree(path: &Path) -> Result<()> {
+    let removed = match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => std::fs::remove_file(path),
+        removed => removed,
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the directory `path` and those above it that are missing.
+pub(crate) fn create_dirs(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).map_err(|error| Error::io("create", path, error))
+}

@@ -1,0 +1,83 @@
+//! fsync beside the work: files are handed over as soon as they are complete, and one call at the
+//! end waits for all of them. Most of the waiting then overlaps with hashing the next blob.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+
+use crate::error::{Error, Result};
+
+/// fsync waits for the disk, not for a processor; a few at once let the disk merge them.
+const THREADS: usize = 4;
+
+/// How many files may wait; each is an open file.
+const QUEUE: usize = 64;
+
+type Job = (File, PathBuf);
+
+/// A small pool of threads that sync files.
+#[derive(Debug)]
+pub(crate) struct Syncer {
+    pool: Mutex<Option<Pool>>,
+}
+
+#[derive(Debug)]
+struct Pool {
+    sender: mpsc::SyncSender<Job>,
+    workers: Vec<JoinHandle<Result<()>>>,
+}
+
+impl Syncer {
+    /// A pool that starts its threads with the first file.
+    pub(crate) const fn new() -> Self {
+        Self { pool: Mutex::new(None) }
+    }
+
+    /// Has `file` synced soon.
+    pub(crate) fn submit(&self, file: File, path: PathBuf) {
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let pool = pool.get_or_insert_with(Pool::start);
+        if let Err(mpsc::SendError((file, path))) = pool.sender.send((file, path)) {
+            // Every worker has stopped at an error; wait() is about to report it.
+            tracing::debug!(path = %path.display(), "not synced: the syncing threads have stopped");
+            drop(file);
+        }
+    }
+
+    /// Waits until everything that was submitted is on the disk.
+    ///
+    /// # Errors
+    /// The first fsync that failed. What was submitted must then be taken as lost.
+    pub(crate) fn wait(&self) -> Result<()> {
+        let Some(pool) = self.pool.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return Ok(());
+        };
+        drop(pool.sender);
+        let results: Vec<_> = pool.workers.into_iter().map(JoinHandle::join).collect();
+        for result in results {
+            result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        }
+        Ok(())
+    }
+}
+
+impl Pool {
+    fn start() -> Self {
+        let (sender, receiver) = mpsc::sync_channel::<Job>(QUEUE);
+        let receiver = std::sync::Arc::new(Mutex::new(receiver));
+        let workers = (0..THREADS)
+            .map(|_| {
+                let receiver = std::sync::Arc::clone(&receiver);
+                std::thread::spawn(move || {
+                    loop {
+                        let job = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                        let Ok((file, path)) = job else { return Ok(()) };
+                        file.sync_all().map_err(|error| Error::io("sync", path, error))?;
+                    }
+                })
+            })
+            .collect();
+        Self { sender, workers }
+    }
+}

@@ -1,0 +1,229 @@
+//! Deciding what goes and what stays, without touching anything.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use super::mark::mark;
+use super::{Amount, Garbage, Options, Refusal, Trouble};
+use crate::blob::{self, Stranger};
+use crate::digest::Digest;
+use crate::disk::Stat;
+use crate::error::Result;
+use crate::graph::{Ancestry, Fault, Graph, Link};
+use crate::index::commit::Snapshot;
+use crate::index::{Document, edit};
+use crate::ingest::{self, Debris};
+use crate::parallel::in_parallel;
+use crate::remove;
+use crate::repository::{History, Repository};
+
+/// What a garbage collection will do. [`Plan::run`] does exactly this.
+#[derive(Debug)]
+pub struct Plan {
+    /// The blobs that stay.
+    pub kept: Amount,
+    /// The blobs that go, by digest. Empty when the sweep is refused.
+    pub garbage: Vec<Garbage>,
+    /// Blobs that nothing needs, spared because they are young.
+    pub spared: Amount,
+    /// Nameless referrers that are dropped from index.json first, by digest.
+    pub pruned: Vec<String>,
+    /// What is needed and not there.
+    pub missing: Vec<Trouble>,
+    /// What is there and cannot be used.
+    pub broken: Vec<Trouble>,
+    /// What lies in `blobs/` and is no blob.
+    pub strangers: Vec<Stranger>,
+    /// Staging that dead sessions left: how many pieces, and their bytes.
+    pub debris: Amount,
+    /// Why nothing may be swept, if so.
+    pub refusals: Vec<Refusal>,
+    pub(super) snapshot: Snapshot,
+    pub(super) prune: HashSet<String>,
+}
+
+impl Plan {
+    /// Whether nothing may be swept.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        !self.refusals.is_empty()
+    }
+
+    /// What goes, in all.
+    #[must_use]
+    pub fn garbage_amount(&self) -> Amount {
+        Amount { blobs: self.garbage.len() as u64, bytes: self.garbage.iter().map(|blob| blob.size).sum() }
+    }
+}
+
+/// Makes a plan. To be run it must be made under the exclusive lock; for a dry run any will do.
+///
+/// # Errors
+/// When index.json or the directories cannot be read at all. What is wrong with single blobs is in
+/// the plan.
+pub fn plan(repository: &Repository, options: &Options) -> Result<Plan> {
+    let mut snapshot = repository.read_index()?;
+    let others = read_others(repository, options)?;
+    let mut prune = HashSet::new();
+    let mut pruned = Vec::new();
+    if options.prune_referrers {
+        for position in remove::orphan_referrers(repository, &snapshot.document)? {
+            let entry = &snapshot.document.entries()[position];
+            pruned.push(entry.digest_text().unwrap_or_default().to_owned());
+            prune.insert(entry.json().to_owned());
+        }
+        edit::remove(&mut snapshot.document, &prune);
+    }
+    let listing = blob::list(repository.blobs(), repository.root())?;
+    let graph = mark(repository, &snapshot.document, &others, &listing)?;
+    let present: HashSet<&Digest> = listing.blobs.iter().collect();
+
+    let (missing, broken) = troubles(repository, &graph, &present)?;
+    let mut plan = Plan {
+        kept: Amount::default(),
+        garbage: Vec::new(),
+        spared: Amount::default(),
+        pruned,
+        missing,
+        broken,
+        debris: debris(repository)?,
+        refusals: Vec::new(),
+        prune,
+        snapshot,
+        strangers: Vec::new(),
+    };
+    sort_out(repository, &graph, &listing.blobs, options, &mut plan)?;
+    plan.strangers = listing.strangers;
+    plan.refusals = refusals(repository, options, &plan, &others, listing.linked)?;
+    if plan.is_refused() {
+        for blob in std::mem::take(&mut plan.garbage) {
+            plan.kept.add(blob.size);
+        }
+    }
+    Ok(plan)
+}
+
+fn read_others(repository: &Repository, options: &Options) -> Result<Vec<(String, Document)>> {
+    options
+        .also_roots
+        .iter()
+        .map(|path| {
+            let other = Repository::open(path, repository.settings().clone())?;
+            Ok((path.display().to_string(), other.index()?))
+        })
+        .collect()
+}
+
+/// Measures every blob and puts it on one side or the other.
+fn sort_out(
+    repository: &Repository,
+    graph: &Graph,
+    blobs: &[Digest],
+    options: &Options,
+    plan: &mut Plan,
+) -> Result<()> {
+    let stats = in_parallel(blobs, repository.jobs(), |digest| repository.blobs().stat(digest));
+    for (digest, stat) in blobs.iter().zip(stats) {
+        let Some(stat) = stat? else { continue };
+        if graph.find(digest).is_some() {
+            plan.kept.add(stat.size);
+        } else if is_young(&stat, options) {
+            plan.spared.add(stat.size);
+        } else {
+            plan.garbage.push(Garbage { digest: digest.clone(), size: stat.size });
+        }
+    }
+    plan.garbage.sort_unstable_by(|a, b| a.digest.cmp(&b.digest));
+    Ok(())
+}
+
+fn is_young(stat: &Stat, options: &Options) -> bool {
+    !options.grace.is_zero() && stat.age() < options.grace
+}
+
+/// What is missing and what is broken, each with the images that need it.
+fn troubles(
+    repository: &Repository,
+    graph: &Graph,
+    present: &HashSet<&Digest>,
+) -> Result<(Vec<Trouble>, Vec<Trouble>)> {
+    let ancestry = graph.ancestry();
+    let trouble = |blob, reason: String| Trouble {
+        digest: Some(graph.blob(blob).digest.to_string()),
+        is_root: ancestry.is_root(blob),
+        reason,
+        images: ancestry.labels_of(blob),
+    };
+    let mut missing = Vec::new();
+    let mut broken = Vec::new();
+    for fault in &graph.faults {
+        match fault {
+            Fault::BrokenEntry { root, reason } => broken.push(Trouble {
+                digest: None,
+                is_root: true,
+                reason: reason.clone(),
+                images: vec![graph.roots[*root].label.clone()],
+            }),
+            Fault::Broken { blob, reason } => broken.push(trouble(*blob, reason.clone())),
+            Fault::Missing { blob } if is_only_subject(graph, &ancestry, *blob) => {}
+            Fault::Missing { blob } => {
+                let what = if ancestry.is_root(*blob) { "the manifest of a root" } else { "a manifest" };
+                missing.push(trouble(*blob, format!("{what} is not there")));
+            }
+        }
+    }
+    for (id, blob) in graph.blobs() {
+        if blob.is_document || blob.may_be_absent || present.contains(&blob.digest) {
+            continue;
+        }
+        // What is not listed may still lie under an algorithm that is not known.
+        if blob.digest.algorithm().is_some() || repository.blob_size(&blob.digest)?.is_none() {
+            missing
+                .push(Trouble { is_root: false, ..trouble(id, "a config or layer is not there".to_owned()) });
+        }
+    }
+    Ok((missing, broken))
+}
+
+/// Whether a blob is needed by nobody but documents that are about it: those may outlive it.
+fn is_only_subject(graph: &Graph, ancestry: &Ancestry<'_>, blob: crate::graph::BlobId) -> bool {
+    !ancestry.is_root(blob) && graph.blob(blob).parents.iter().all(|(_, link)| *link == Link::Subject)
+}
+
+fn refusals(
+    repository: &Repository,
+    options: &Options,
+    plan: &Plan,
+    others: &[(String, Document)],
+    linked: Vec<PathBuf>,
+) -> Result<Vec<Refusal>> {
+    let mut refusals = Vec::new();
+    if !plan.broken.is_empty() {
+        refusals.push(Refusal::Broken);
+    }
+    if !options.ignore_missing_roots && plan.missing.iter().any(|trouble| trouble.is_root) {
+        refusals.push(Refusal::MissingRoots);
+    }
+    let no_roots = plan.snapshot.document.entries().is_empty() && plan.pruned.is_empty() && others.is_empty();
+    if no_roots && !options.allow_empty && !plan.garbage.is_empty() {
+        let history = History::read(repository.own_dir()?.as_ref());
+        if !history.knows(&plan.snapshot.bytes) {
+            refusals.push(Refusal::EmptyIndex);
+        }
+    }
+    if !linked.is_empty() && others.is_empty() && !plan.garbage.is_empty() {
+        refusals.push(Refusal::SharedBlobs(linked));
+    }
+    Ok(refusals)
+}
+
+/// What dead sessions left, as far as can be told without a lock.
+fn debris(repository: &Repository) -> Result<Amount> {
+    let Some(own) = repository.own_dir()? else { return Ok(Amount::default()) };
+    let Some(tmp) = own.open_dir(ingest::TMP)? else { return Ok(Amount::default()) };
+    let mut amount = Amount::default();
+    for Debris { bytes, .. } in ingest::find_dead(&tmp)? {
+        amount.add(bytes);
+    }
+    Ok(amount)
+}

@@ -1,0 +1,116 @@
+//! Carrying out a plan.
+
+use std::collections::BTreeSet;
+
+use super::{Amount, Options, Plan, plan};
+use crate::error::{Error, Result};
+use crate::index::commit::{self, NEXT, commit};
+use crate::index::edit;
+use crate::ingest;
+use crate::lock::Exclusive;
+use crate::progress::{Progress, Unit};
+use crate::repository::{INDEX, Repository};
+
+/// What a garbage collection removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Blobs.
+    pub blobs: Amount,
+    /// Staging of dead sessions.
+    pub debris: Amount,
+}
+
+/// So often is a plan made anew because another tool changed index.json meanwhile.
+const ATTEMPTS: usize = 10;
+
+/// Collects garbage: waits for the exclusive lock, plans, and runs the plan unless it is refused,
+/// in which case nothing was removed.
+///
+/// # Errors
+/// [`Error::LockTimeout`], [`Error::Contended`], and when the file system refuses.
+pub fn collect(repository: &Repository, options: &Options, progress: &dyn Progress) -> Result<(Plan, Swept)> {
+    let others = options
+        .also_roots
+        .iter()
+        .map(|path| Repository::open(path, repository.settings().clone()))
+        .collect::<Result<Vec<_>>>()?;
+    // Nobody may add to a sharing repository either while its blobs are judged.
+    let mut together: Vec<&Repository> = others.iter().chain([repository]).collect();
+    together.sort_by(|a, b| a.path().cmp(b.path()));
+    together.dedup_by(|a, b| a.path() == b.path());
+    let locks = together.into_iter().map(Repository::lock_exclusive).collect::<Result<Vec<_>>>()?;
+    let lock = locks
+        .iter()
+        .find(|lock| lock.path() == repository.path())
+        .expect("the repository is one of those that were locked");
+
+    let mut pruned = Vec::new();
+    for _ in 0..ATTEMPTS {
+        let mut plan = plan(repository, options)?;
+        if plan.is_refused() {
+            return Ok((plan, Swept::default()));
+        }
+        if !plan.prune.is_empty() {
+            commit(repository, &mut || Ok(()), &mut |document, _| Ok(edit::remove(document, &plan.prune)))?;
+            pruned.append(&mut plan.pruned);
+            continue;
+        }
+        if plan.snapshot.is_current(repository)? {
+            plan.pruned = pruned;
+            let swept = plan.run(lock, progress)?;
+            return Ok((plan, swept));
+        }
+    }
+    Err(Error::Contended { path: repository.path().join(INDEX) })
+}
+
+impl Plan {
+    /// Removes what the plan says. The plan must have been made under this very lock.
+    ///
+    /// # Errors
+    /// When the file system refuses; what was removed until then was garbage.
+    pub fn run(&self, lock: &Exclusive<'_>, progress: &dyn Progress) -> Result<Swept> {
+        let repository: &Repository = lock;
+        let mut swept = Swept { debris: clean_staging(repository)?, ..Swept::default() };
+        if self.is_refused() {
+            return Ok(swept);
+        }
+        progress.begin("sweeping", Unit::Items, Some(self.garbage.len() as u64));
+        let mut algorithms = BTreeSet::new();
+        for blob in &self.garbage {
+            let algorithm = blob.digest.algorithm_name();
+            let Some(dir) = repository.blobs().dir(algorithm)? else { continue };
+            if dir.unlink(blob.digest.encoded())? {
+                swept.blobs.add(blob.size);
+                algorithms.insert(algorithm);
+            }
+            progress.advance(1);
+        }
+        for algorithm in algorithms {
+            if let Some(dir) = repository.blobs().dir(algorithm)? {
+                dir.sync()?;
+            }
+        }
+        progress.end();
+        Ok(swept)
+    }
+}
+
+/// Removes what dead sessions and killed writers left in `.ocirepo/`.
+fn clean_staging(repository: &Repository) -> Result<Amount> {
+    let (own, _) = repository.ensure_own_dir()?;
+    let _lock = repository.lock_index()?;
+    commit::keep_leftover(&own)?;
+    let mut amount = Amount::default();
+    for found in own.list()? {
+        if found.name.ends_with(".new") || found.name == NEXT {
+            own.unlink(&found.name)?;
+        }
+    }
+    if let Some(tmp) = own.open_dir(ingest::TMP)? {
+        for debris in ingest::remove_dead(&tmp)? {
+            amount.add(debris.bytes);
+        }
+    }
+    Ok(amount)
+}

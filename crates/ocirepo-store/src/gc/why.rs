@@ -1,0 +1,83 @@
+//! Why a blob is kept: the way from a root down to it.
+
+use std::collections::HashSet;
+
+use super::mark::mark;
+use crate::blob;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::graph::Link;
+use crate::repository::Repository;
+
+/// One blob on the way from a root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The blob.
+    pub digest: Digest,
+    /// How the blob before names it; `None` for the root.
+    pub link: Option<Link>,
+}
+
+/// Why a blob is kept, or that it is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Why {
+    /// The blob that was asked about.
+    pub digest: Digest,
+    /// Whether it is there.
+    pub is_present: bool,
+    /// A shortest way from a root; empty for garbage.
+    pub path: Vec<Step>,
+    /// Every root that needs it, by name, digest or position.
+    pub images: Vec<String>,
+}
+
+impl Why {
+    /// Whether nothing needs the blob.
+    #[must_use]
+    pub fn is_garbage(&self) -> bool {
+        self.path.is_empty()
+    }
+}
+
+/// Tells why the blob `query` is kept: a digest, or at least 7 hex digits that begin one.
+///
+/// # Errors
+/// [`Error::NotFound`] when it is neither there nor named by anything, [`Error::Ambiguous`] when
+/// several blobs begin so.
+pub fn why(repository: &Repository, query: &str) -> Result<Why> {
+    let document = repository.index()?;
+    let listing = blob::list(repository.blobs(), repository.root())?;
+    let graph = mark(repository, &document, &[], &listing)?;
+    let known: HashSet<&Digest> =
+        listing.blobs.iter().chain(graph.blobs().map(|(_, blob)| &blob.digest)).collect();
+    let digest = pick(&known, query, repository)?;
+    let is_present = repository.blob_size(&digest)?.is_some();
+    let Some(id) = graph.find(&digest) else {
+        return Ok(Why { digest, is_present, path: Vec::new(), images: Vec::new() });
+    };
+    let path = graph
+        .path_to(id)
+        .into_iter()
+        .map(|(id, link)| Step { digest: graph.blob(id).digest.clone(), link })
+        .collect();
+    Ok(Why { digest, is_present, path, images: graph.ancestry().labels_of(id) })
+}
+
+fn pick(known: &HashSet<&Digest>, query: &str, repository: &Repository) -> Result<Digest> {
+    if let Some(exact) = known.iter().find(|digest| digest.as_str() == query) {
+        return Ok((*exact).clone());
+    }
+    let prefix = query.strip_prefix("sha256:").unwrap_or(query);
+    let long_enough = prefix.len() >= 7 && prefix.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut fitting: Vec<&Digest> =
+        known.iter().filter(|digest| long_enough && digest.encoded().starts_with(prefix)).copied().collect();
+    fitting.sort_unstable();
+    match fitting.as_slice() {
+        [] => Err(Error::NotFound { query: query.to_owned(), path: repository.path().to_owned() }),
+        [one] => Ok((*one).clone()),
+        several => Err(Error::Ambiguous {
+            query: query.to_owned(),
+            candidates: several.iter().map(ToString::to_string).collect(),
+        }),
+    }
+}

@@ -1,0 +1,140 @@
+//! Descriptors and platforms as they are read: leniently, but never guessing.
+//!
+//! A digest or a size that cannot be right makes a descriptor unusable; anything else that is
+//! missing or of the wrong type is taken as absent (image-spec, "descriptor").
+
+use std::fmt;
+
+use base64::Engine as _;
+use serde_json::value::RawValue;
+
+use crate::digest::Digest;
+use crate::index::json::{self, Object};
+
+/// A content descriptor: what a blob is, and how it is found and proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Descriptor {
+    /// The media type; empty when none is given.
+    pub media_type: String,
+    /// The digest of the content.
+    pub digest: Digest,
+    /// The size of the content in bytes.
+    pub size: u64,
+    /// Whether the content may be fetched from elsewhere (`urls`).
+    pub has_urls: bool,
+    /// The content itself, when the descriptor embeds it and it is what the digest says.
+    pub data: Option<Vec<u8>>,
+    /// The platform, when one is given.
+    pub platform: Option<Platform>,
+}
+
+impl Descriptor {
+    /// Reads a descriptor.
+    ///
+    /// # Errors
+    /// What is wrong, when the digest or the size cannot be used.
+    pub fn parse(raw: &RawValue) -> Result<Self, String> {
+        let object = Object::parse(raw.get()).map_err(|_| "the descriptor is not an object".to_owned())?;
+        let text: String = object
+            .get("digest")
+            .and_then(|value| serde_json::from_str(value.get()).ok())
+            .ok_or_else(|| "the descriptor has no digest".to_owned())?;
+        let digest: Digest = text.parse().map_err(|error| format!("{error}"))?;
+        let size = object
+            .get("size")
+            .map(RawValue::get)
+            .ok_or_else(|| format!("the descriptor of {digest} has no size"))?;
+        let size = size.parse::<u64>().ok().filter(|&size| i64::try_from(size).is_ok()).ok_or_else(|| {
+            format!("the size {} of {digest} is not a whole number of bytes", shorten(size))
+        })?;
+        let string =
+            |name| object.get(name).and_then(|value| serde_json::from_str::<String>(value.get()).ok());
+        let has_urls = object
+            .get("urls")
+            .and_then(|value| serde_json::from_str::<Vec<serde::de::IgnoredAny>>(value.get()).ok())
+            .is_some_and(|urls| !urls.is_empty());
+        let data = string("data")
+            .and_then(|text| base64::engine::general_purpose::STANDARD.decode(text).ok())
+            .filter(|data| data.len() as u64 == size && digest.proves(data));
+        let platform = object.get("platform").and_then(Platform::parse);
+        Ok(Self {
+            media_type: string("mediaType").unwrap_or_default(),
+            digest,
+            size,
+            has_urls,
+            data,
+            platform,
+        })
+    }
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+/// The platform an image runs on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Platform {
+    /// Operating system, as `GOOS` spells it.
+    pub os: String,
+    /// Architecture, as `GOARCH` spells it.
+    pub architecture: String,
+    /// Variant of the architecture, such as `v7`.
+    pub variant: Option<String>,
+    /// Version of the operating system.
+    pub os_version: Option<String>,
+}
+
+impl Platform {
+    /// Reads the `platform` of a descriptor, or the same members of an image config.
+    pub(crate) fn parse(raw: &RawValue) -> Option<Self> {
+        let object = Object::parse(raw.get()).ok()?;
+        let string = |name| {
+            object
+                .get(name)
+                .and_then(|value| serde_json::from_str::<String>(value.get()).ok())
+                .filter(|text| !text.is_empty())
+        };
+        Some(Self {
+            os: string("os")?,
+            architecture: string("architecture")?,
+            variant: string("variant"),
+            os_version: string("os.version"),
+        })
+    }
+
+    /// The platform that an image config is for.
+    #[must_use]
+    pub fn of_config(bytes: &[u8]) -> Option<Self> {
+        Self::parse(serde_json::from_slice::<&RawValue>(bytes).ok()?)
+    }
+
+    /// Whether this is the `unknown/unknown` that marks attestations.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.os == "unknown" && self.architecture == "unknown"
+    }
+
+    pub(crate) fn to_raw(&self) -> Box<RawValue> {
+        let mut object = Object::default();
+        object.set("architecture", json::quote(&self.architecture));
+        object.set("os", json::quote(&self.os));
+        if let Some(version) = &self.os_version {
+            object.set("os.version", json::quote(version));
+        }
+        if let Some(variant) = &self.variant {
+            object.set("variant", json::quote(variant));
+        }
+        object.to_raw()
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        if let Some(variant) = &self.variant {
+            write!(f, "/{variant}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,19 @@
+//! The graph of descriptors: which documents name which blobs, from the roots down.
+//!
+//! [`Node`] parses one document; a walk follows all of them from a set of roots and gives a
+//! [`Graph`] that knows every blob reached, in which roles, from where, and what was missing or
+//! broken on the way. It decides nothing: what may be swept is for `gc`.
+
+mod descriptor;
+mod load;
+mod media_type;
+mod node;
+mod walk;
+
+pub use descriptor::{Descriptor, Platform};
+pub use load::{Loaded, Wanted};
+pub(crate) use load::{load, looks_like_json};
+pub use media_type::{Class, is_nondistributable};
+pub use node::{Edge, Link, MAX_MANIFEST_SIZE, Node, class_by_shape, own_media_type};
+pub(crate) use walk::Walk;
+pub use walk::{Ancestry, Blob, BlobId, Fault, Graph, Root};

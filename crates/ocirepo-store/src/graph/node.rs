@@ -1,0 +1,299 @@
+//! One document of the graph: which blobs it names, and in which role.
+//!
+//! Known documents are parsed strictly: duplicate names, content of another class than the
+//! descriptor says, or a descriptor that cannot be used make the document broken, because what it
+//! keeps alive cannot be known. Documents of unknown types are read the other way round:
+//! everything in them that looks like a descriptor counts, because keeping too much is safe.
+
+use serde_json::value::RawValue;
+
+use super::descriptor::Descriptor;
+use super::media_type::Class;
+use crate::digest::Digest;
+use crate::index::json::{self, Object};
+
+/// The largest document that is opened, in bytes. Registries have the same limit.
+pub const MAX_MANIFEST_SIZE: u64 = 4 << 20;
+
+/// How one document names another blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Link {
+    /// From `manifests` of an index.
+    Manifest,
+    /// `config` of an image manifest.
+    Config,
+    /// From `layers`, `blobs` or `fsLayers`.
+    Layer,
+    /// `subject`: what the document is about.
+    Subject,
+    /// Looks like a descriptor in a document of an unknown type.
+    Guess,
+    /// Against the arrow: a document whose `subject` this is.
+    Referrer,
+}
+
+/// A blob that a document names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    /// How it is named.
+    pub link: Link,
+    /// What it is.
+    pub descriptor: Descriptor,
+    /// Whether its size is stated; schema 1 does not state sizes.
+    pub sized: bool,
+}
+
+impl Edge {
+    /// The class of the blob in the role that the edge gives it: what stands as a config or a
+    /// layer is data whatever its type says, and what stands where a manifest may stand is opened
+    /// unless its type is known to be data.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self.link {
+            Link::Config | Link::Layer => Class::Data,
+            _ => Class::of(&self.descriptor.media_type),
+        }
+    }
+}
+
+/// A parsed document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Everything it names, in document order.
+    pub edges: Vec<Edge>,
+    /// Its `artifactType`.
+    pub artifact_type: Option<String>,
+}
+
+impl Node {
+    /// The document that this one is about.
+    #[must_use]
+    pub fn subject(&self) -> Option<&Descriptor> {
+        self.edges.iter().find(|edge| edge.link == Link::Subject).map(|edge| &edge.descriptor)
+    }
+
+    /// The descriptors under one kind of link.
+    pub fn linked(&self, link: Link) -> impl Iterator<Item = &Descriptor> {
+        self.edges.iter().filter(move |edge| edge.link == link).map(|edge| &edge.descriptor)
+    }
+
+    /// Parses a document that was declared as `class`.
+    ///
+    /// # Errors
+    /// What is wrong, when the document is broken. Unknown types never are.
+    pub fn parse(bytes: &[u8], class: Class) -> Result<Self, String> {
+        match class {
+            Class::Data => Ok(Self { edges: Vec::new(), artifact_type: None }),
+            Class::Unknown => Ok(Self::guess(bytes)),
+            Class::Index | Class::Image | Class::Artifact | Class::Schema1 => Self::parse_known(bytes, class),
+        }
+    }
+
+    fn parse_known(bytes: &[u8], class: Class) -> Result<Self, String> {
+        json::check(bytes)?;
+        let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+        let object = Object::parse(text).map_err(|_| "it is not a JSON object".to_owned())?;
+        let shape = Shape::of(&object);
+        if let Some(own) = shape.media_type.as_deref().map(Class::of) {
+            if own != class && own.is_document() && own != Class::Unknown {
+                return Err(format!("it says of itself that it is {own:?}, its descriptor says {class:?}"));
+            }
+        }
+        let fits = match class {
+            Class::Index => shape.manifests && !shape.config && !shape.layers,
+            Class::Image => !shape.manifests && (shape.config || shape.layers),
+            Class::Artifact => !shape.manifests && !shape.layers,
+            _ => !shape.manifests && shape.fs_layers,
+        };
+        if !fits {
+            return Err(format!(
+                "its content is not that of an {class:?} manifest, which its type says it is"
+            ));
+        }
+        let mut edges = Vec::new();
+        let mut take = |name: &str, link| -> Result<(), String> {
+            let Some(value) = object.get(name).map(RawValue::get).filter(|value| *value != "null") else {
+                return Ok(());
+            };
+            for item in list_of(value, name)? {
+                edges.push(Edge { link, descriptor: Descriptor::parse(item)?, sized: true });
+            }
+            Ok(())
+        };
+        match class {
+            Class::Index => take("manifests", Link::Manifest)?,
+            Class::Image => {
+                take("config", Link::Config)?;
+                take("layers", Link::Layer)?;
+            }
+            Class::Artifact => take("blobs", Link::Layer)?,
+            _ => edges = schema1_layers(&object)?,
+        }
+        if class != Class::Schema1 {
+            if let Some(subject) = object.get("subject").filter(|value| value.get() != "null") {
+                edges.push(Edge {
+                    link: Link::Subject,
+                    descriptor: Descriptor::parse(subject)?,
+                    sized: true,
+                });
+            }
+        }
+        Ok(Self { edges, artifact_type: string(&object, "artifactType") })
+    }
+
+    /// Everything in an unknown document that looks like a descriptor.
+    fn guess(bytes: &[u8]) -> Self {
+        let mut edges = Vec::new();
+        if let Ok(raw) = serde_json::from_slice::<&RawValue>(bytes) {
+            collect(raw, 0, &mut edges);
+        }
+        Self { edges, artifact_type: None }
+    }
+}
+
+/// `manifests` and the like are lists; `config` is a single object.
+fn list_of<'a>(value: &'a str, name: &str) -> Result<Vec<&'a RawValue>, String> {
+    if name == "config" {
+        return serde_json::from_str(value).map(|item| vec![item]).map_err(|error| error.to_string());
+    }
+    serde_json::from_str(value).map_err(|_| format!("its {name} are not a list"))
+}
+
+fn string(object: &Object, name: &str) -> Option<String> {
+    object.get(name).and_then(|value| serde_json::from_str(value.get()).ok())
+}
+
+/// What a document looks like, whatever it says it is.
+struct Shape {
+    media_type: Option<String>,
+    manifests: bool,
+    config: bool,
+    layers: bool,
+    fs_layers: bool,
+}
+
+impl Shape {
+    fn of(object: &Object) -> Self {
+        let has = |name| object.get(name).is_some();
+        Self {
+            media_type: string(object, "mediaType"),
+            manifests: has("manifests"),
+            config: has("config"),
+            layers: has("layers"),
+            fs_layers: has("fsLayers"),
+        }
+    }
+}
+
+/// The class that a document without a trustworthy media type has by its shape.
+#[must_use]
+pub fn class_by_shape(bytes: &[u8]) -> Option<Class> {
+    let object = Object::parse(std::str::from_utf8(bytes).ok()?).ok()?;
+    let shape = Shape::of(&object);
+    if let Some(class) = shape.media_type.as_deref().map(Class::of) {
+        if class.is_document() && class != Class::Unknown {
+            return Some(class);
+        }
+    }
+    match (shape.manifests, shape.config && shape.layers, shape.fs_layers) {
+        (true, false, false) => Some(Class::Index),
+        (false, true, false) => Some(Class::Image),
+        (false, false, true) => Some(Class::Schema1),
+        _ => None,
+    }
+}
+
+/// The media type that a document gives itself.
+#[must_use]
+pub fn own_media_type(bytes: &[u8]) -> Option<String> {
+    string(&Object::parse(std::str::from_utf8(bytes).ok()?).ok()?, "mediaType")
+}
+
+/// Schema 1 names its layers by digest alone, and repeats the empty one.
+fn schema1_layers(object: &Object) -> Result<Vec<Edge>, String> {
+    #[derive(serde::Deserialize)]
+    struct FsLayer {
+        #[serde(rename = "blobSum")]
+        blob_sum: String,
+    }
+    let list = object.get("fsLayers").map_or("null", RawValue::get);
+    let layers: Option<Vec<FsLayer>> =
+        serde_json::from_str(list).map_err(|_| "its fsLayers cannot be read".to_owned())?;
+    layers
+        .unwrap_or_default()
+        .into_iter()
+        .map(|layer| {
+            let digest: Digest = layer.blob_sum.parse().map_err(|error| format!("{error}"))?;
+            Ok(Edge { link: Link::Layer, sized: false, descriptor: unsized_descriptor(digest) })
+        })
+        .collect()
+}
+
+fn unsized_descriptor(digest: Digest) -> Descriptor {
+    Descriptor { media_type: String::new(), digest, size: 0, has_urls: false, data: None, platform: None }
+}
+
+/// Unknown documents are looked through this deep; serde_json parses no deeper either.
+const MAX_DEPTH: usize = 100;
+
+fn collect(raw: &RawValue, depth: usize, edges: &mut Vec<Edge>) {
+    if depth > MAX_DEPTH {
+        return;
+    }
+    if let Ok(object) = Object::parse(raw.get()) {
+        if let Some(digest) = string(&object, "digest").and_then(|text| text.parse::<Digest>().ok()) {
+            let (descriptor, sized) = match Descriptor::parse(raw) {
+                Ok(descriptor) => (descriptor, true),
+                Err(_) => (unsized_descriptor(digest), false),
+            };
+            edges.push(Edge { link: Link::Guess, descriptor, sized });
+        }
+        for (_, value) in object.members() {
+            collect(value, depth + 1, edges);
+        }
+    } else if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) {
+        for item in items {
+            collect(item, depth + 1, edges);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const D: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn descriptor() -> String {
+        format!(r#"{{"mediaType":"a/b","digest":"{D}","size":0}}"#)
+    }
+
+    #[test]
+    fn content_of_another_class_than_declared_is_broken() {
+        let image = format!(r#"{{"config":{0},"layers":[{0}]}}"#, descriptor());
+        let index = format!(r#"{{"manifests":[{0}]}}"#, descriptor());
+        let both = format!(r#"{{"manifests":[{0}],"config":{0},"layers":[]}}"#, descriptor());
+        assert!(Node::parse(image.as_bytes(), Class::Image).is_ok());
+        assert!(Node::parse(index.as_bytes(), Class::Index).is_ok());
+        for (bytes, class) in
+            [(&image, Class::Index), (&index, Class::Image), (&both, Class::Image), (&both, Class::Index)]
+        {
+            assert!(Node::parse(bytes.as_bytes(), class).is_err(), "{bytes} as {class:?}");
+        }
+    }
+
+    #[test]
+    fn nulls_that_go_writes_for_empty_lists_are_empty() {
+        let image = format!(r#"{{"config":{},"layers":null}}"#, descriptor());
+        assert_eq!(Node::parse(image.as_bytes(), Class::Image).unwrap().edges.len(), 1);
+        assert!(Node::parse(br#"{"manifests":null}"#, Class::Index).unwrap().edges.is_empty());
+    }
+
+    #[test]
+    fn unknown_documents_keep_everything_that_looks_like_a_descriptor() {
+        let text = format!(r#"{{"x":[{{"deep":{0}}},{{"digest":"{D}"}}],"digest":"not one"}}"#, descriptor());
+        let edges = Node::parse(text.as_bytes(), Class::Unknown).unwrap().edges;
+        assert_eq!(edges.len(), 2);
+        assert!(Node::parse(b"\x1f\x8bnot json", Class::Unknown).unwrap().edges.is_empty());
+    }
+}

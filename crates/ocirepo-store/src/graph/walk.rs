@@ -1,0 +1,347 @@
+//! Following every descriptor from a set of roots.
+//!
+//! The state of a blob is kept per digest *and* role: a blob that was first met as a layer is
+//! still opened when it is later named as a manifest. The walk is iterative and goes in waves, so
+//! depth costs no stack, cycles end, and a diamond is walked once. Documents of a wave are read and
+//! parsed in parallel; the graph itself is built in order, so the result does not depend on it.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use super::load::{Loaded, Wanted, load};
+use super::media_type::{Class, is_nondistributable};
+use super::node::{Edge, Link, Node};
+use crate::blob::Blobs;
+use crate::digest::Digest;
+use crate::index::Entry;
+use crate::parallel::in_parallel;
+
+/// A blob in a [`Graph`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BlobId(u32);
+
+/// What the graph knows of one blob.
+#[derive(Debug)]
+pub struct Blob {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size as first declared, in bytes; schema 1 declares none.
+    pub size: Option<u64>,
+    /// Who names it, and how.
+    pub parents: Vec<(BlobId, Link)>,
+    /// Whether it may legally be absent: `urls`, a non-distributable type, or embedded content.
+    pub may_be_absent: bool,
+    /// Whether it stands somewhere as a document, that is, was opened.
+    pub is_document: bool,
+    roles: u8,
+}
+
+/// An entry of index.json, as a starting point.
+#[derive(Debug)]
+pub struct Root {
+    /// Position in index.json; `None` for a root from elsewhere, such as a sharing repository.
+    pub position: Option<usize>,
+    /// How the entry is called in messages.
+    pub label: String,
+    /// The blob it describes; `None` when the entry cannot be used.
+    pub blob: Option<BlobId>,
+}
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// A root whose descriptor cannot be used.
+    BrokenEntry {
+        /// Which root, as an index into [`Graph::roots`].
+        root: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A document that is there but cannot be used.
+    Broken {
+        /// The document.
+        blob: BlobId,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A document that is not there.
+    Missing {
+        /// The document.
+        blob: BlobId,
+    },
+}
+
+/// Every blob that was reached, from where, and what went wrong on the way.
+#[derive(Debug, Default)]
+pub struct Graph {
+    blobs: Vec<Blob>,
+    ids: HashMap<Digest, BlobId>,
+    /// The roots, in the order they were given.
+    pub roots: Vec<Root>,
+    /// What is not as it should be.
+    pub faults: Vec<Fault>,
+}
+
+impl Graph {
+    /// The blob with that digest, if it was reached.
+    #[must_use]
+    pub fn find(&self, digest: &Digest) -> Option<BlobId> {
+        self.ids.get(digest).copied()
+    }
+
+    /// What is known of a blob.
+    #[must_use]
+    pub fn blob(&self, id: BlobId) -> &Blob {
+        &self.blobs[id.0 as usize]
+    }
+
+    /// Every blob reached, in the order they were first met.
+    pub fn blobs(&self) -> impl ExactSizeIterator<Item = (BlobId, &Blob)> {
+        self.blobs.iter().enumerate().map(|(n, blob)| (BlobId(u32::try_from(n).unwrap_or(u32::MAX)), blob))
+    }
+
+    /// From blobs back to the roots that need them.
+    #[must_use]
+    pub fn ancestry(&self) -> Ancestry<'_> {
+        let mut roots: HashMap<BlobId, Vec<usize>> = HashMap::new();
+        for (number, root) in self.roots.iter().enumerate() {
+            if let Some(blob) = root.blob {
+                roots.entry(blob).or_default().push(number);
+            }
+        }
+        Ancestry { graph: self, roots }
+    }
+
+    /// A shortest path from a root to a blob: the root, then each blob with the link that leads to
+    /// it. Empty when no root reaches it.
+    #[must_use]
+    pub fn path_to(&self, blob: BlobId) -> Vec<(BlobId, Option<Link>)> {
+        let roots: HashSet<BlobId> = self.roots.iter().filter_map(|root| root.blob).collect();
+        let mut below: HashMap<BlobId, Option<(BlobId, Link)>> = HashMap::from([(blob, None)]);
+        let mut open = VecDeque::from([blob]);
+        while let Some(id) = open.pop_front() {
+            if roots.contains(&id) {
+                let mut path = vec![(id, None)];
+                let mut here = id;
+                while let Some(Some((child, link))) = below.get(&here) {
+                    path.push((*child, Some(*link)));
+                    here = *child;
+                }
+                return path;
+            }
+            for &(parent, link) in &self.blob(id).parents {
+                below.entry(parent).or_insert_with(|| {
+                    open.push_back(parent);
+                    Some((id, link))
+                });
+            }
+        }
+        Vec::new()
+    }
+
+    fn intern(&mut self, digest: &Digest) -> BlobId {
+        if let Some(&id) = self.ids.get(digest) {
+            return id;
+        }
+        let id = BlobId(u32::try_from(self.blobs.len()).expect("a repository has fewer than 2^32 blobs"));
+        self.ids.insert(digest.clone(), id);
+        self.blobs.push(Blob {
+            digest: digest.clone(),
+            size: None,
+            parents: Vec::new(),
+            may_be_absent: false,
+            is_document: false,
+            roles: 0,
+        });
+        id
+    }
+}
+
+/// Answers which roots need a blob.
+#[derive(Debug)]
+pub struct Ancestry<'g> {
+    graph: &'g Graph,
+    roots: HashMap<BlobId, Vec<usize>>,
+}
+
+impl Ancestry<'_> {
+    /// Whether a blob is itself a root.
+    #[must_use]
+    pub fn is_root(&self, blob: BlobId) -> bool {
+        self.roots.contains_key(&blob)
+    }
+
+    /// The roots from which a blob is reached, as indexes into [`Graph::roots`], in order.
+    #[must_use]
+    pub fn roots_of(&self, blob: BlobId) -> Vec<usize> {
+        let mut above = HashSet::from([blob]);
+        let mut open = vec![blob];
+        let mut found = Vec::new();
+        while let Some(id) = open.pop() {
+            found.extend(self.roots.get(&id).into_iter().flatten());
+            for &(parent, _) in &self.graph.blob(id).parents {
+                if above.insert(parent) {
+                    open.push(parent);
+                }
+            }
+        }
+        found.sort_unstable();
+        found
+    }
+
+    /// What those roots are called.
+    #[must_use]
+    pub fn labels_of(&self, blob: BlobId) -> Vec<String> {
+        let mut labels: Vec<String> =
+            self.roots_of(blob).into_iter().map(|root| self.graph.roots[root].label.clone()).collect();
+        labels.dedup();
+        labels
+    }
+}
+
+/// A document that has to be opened.
+#[derive(Debug)]
+struct Task {
+    blob: BlobId,
+    class: Class,
+    size: Option<u64>,
+    embedded: Option<Vec<u8>>,
+}
+
+/// So many documents are in memory at once.
+const WAVE: usize = 4096;
+
+/// A walk in progress; more roots can be added between runs.
+#[derive(Debug)]
+pub(crate) struct Walk<'a> {
+    blobs: &'a Blobs,
+    jobs: usize,
+    graph: Graph,
+    open: Vec<Task>,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(blobs: &'a Blobs, jobs: usize) -> Self {
+        Self { blobs, jobs: jobs.max(1), graph: Graph::default(), open: Vec::new() }
+    }
+
+    /// Starts from an entry of index.json. `position` is `None` for one of another repository.
+    pub(crate) fn add_root(&mut self, entry: &Entry, position: Option<usize>, label: String) {
+        let number = self.graph.roots.len();
+        let blob = match entry.descriptor() {
+            Ok(descriptor) => {
+                let edge = Edge { link: Link::Manifest, descriptor: descriptor.clone(), sized: true };
+                Some(self.reach(None, &edge, edge.class()))
+            }
+            Err(reason) => {
+                self.graph.faults.push(Fault::BrokenEntry { root: number, reason: reason.to_owned() });
+                None
+            }
+        };
+        self.graph.roots.push(Root { position, label, blob });
+    }
+
+    /// Adds a document that is alive because of its subject, which is in the graph already.
+    pub(crate) fn add_referrer(&mut self, digest: &Digest, size: u64, class: Class, subject: BlobId) {
+        let id = self.graph.intern(digest);
+        let blob = &mut self.graph.blobs[id.0 as usize];
+        blob.size.get_or_insert(size);
+        blob.parents.push((subject, Link::Referrer));
+        self.schedule(id, class, Some(size), None);
+    }
+
+    /// Follows everything that has not been followed yet.
+    pub(crate) fn run(&mut self) {
+        while !self.open.is_empty() {
+            let rest = self.open.split_off(self.open.len().min(WAVE));
+            let wave = std::mem::replace(&mut self.open, rest);
+            for (task, outcome) in wave.iter().zip(self.read(&wave)) {
+                match outcome {
+                    Outcome::Edges(edges) => {
+                        for edge in &edges {
+                            self.reach(Some((task.blob, edge.link)), edge, edge.class());
+                        }
+                    }
+                    Outcome::Missing => self.graph.faults.push(Fault::Missing { blob: task.blob }),
+                    Outcome::Broken(reason) => {
+                        self.graph.faults.push(Fault::Broken { blob: task.blob, reason })
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    pub(crate) fn finish(mut self) -> Graph {
+        self.run();
+        self.graph
+    }
+
+    fn reach(&mut self, parent: Option<(BlobId, Link)>, edge: &Edge, class: Class) -> BlobId {
+        let descriptor = &edge.descriptor;
+        let id = self.graph.intern(&descriptor.digest);
+        let size = edge.sized.then_some(descriptor.size);
+        let blob = &mut self.graph.blobs[id.0 as usize];
+        if let (Some(first), Some(size), true) = (blob.size, size, blob.is_document) {
+            if first != size {
+                let reason = format!("one descriptor gives it {first} bytes, another {size}");
+                self.graph.faults.push(Fault::Broken { blob: id, reason });
+            }
+        }
+        blob.size = blob.size.or(size);
+        blob.may_be_absent |=
+            descriptor.has_urls || descriptor.data.is_some() || is_nondistributable(&descriptor.media_type);
+        if let Some(parent) = parent {
+            if blob.parents.last() != Some(&parent) {
+                blob.parents.push(parent);
+            }
+        }
+        self.schedule(id, class, size, descriptor.data.clone());
+        id
+    }
+
+    fn schedule(&mut self, id: BlobId, class: Class, size: Option<u64>, embedded: Option<Vec<u8>>) {
+        let blob = &mut self.graph.blobs[id.0 as usize];
+        let role = 1 << class as u8;
+        if blob.roles & role == 0 {
+            blob.roles |= role;
+            if class.is_document() {
+                blob.is_document = true;
+                self.open.push(Task { blob: id, class, size, embedded });
+            }
+        }
+    }
+
+    fn read(&self, wave: &[Task]) -> Vec<Outcome> {
+        let read = |task: &Task| {
+            let digest = &self.graph.blob(task.blob).digest;
+            let wanted =
+                Wanted { digest, class: task.class, size: task.size, embedded: task.embedded.as_deref() };
+            Outcome::of(load(self.blobs, &wanted), task.class)
+        };
+        in_parallel(wave, self.jobs, read)
+    }
+}
+
+#[derive(Debug)]
+enum Outcome {
+    Edges(Vec<Edge>),
+    Missing,
+    Broken(String),
+}
+
+impl Outcome {
+    fn of(loaded: Loaded, class: Class) -> Self {
+        match loaded {
+            Loaded::Content(bytes) => match Node::parse(&bytes, class) {
+                Ok(node) => Self::Edges(node.edges),
+                Err(reason) => Self::Broken(reason),
+            },
+            Loaded::Data => Self::Edges(Vec::new()),
+            Loaded::Missing => Self::Missing,
+            Loaded::Broken(reason) => Self::Broken(reason),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What an entry is, in numbers: platforms, sizes, layers, and whether all of it is there.
+
+use std::collections::HashSet;
+
+use crate::digest::Digest;
+use crate::graph::{Class, Descriptor, Edge, Link, Loaded, Node, Platform, Wanted, is_nondistributable};
+use crate::index::Entry;
+use crate::repository::Repository;
+
+/// A manifest inside an image: the image itself, or one platform of an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// Its descriptor.
+    pub descriptor: Descriptor,
+    /// The platform it is for, if that can be told.
+    pub platform: Option<Platform>,
+    /// Its `artifactType`.
+    pub artifact_type: Option<String>,
+    /// Its config.
+    pub config: Option<Descriptor>,
+    /// Its layers, bottom first.
+    pub layers: Vec<Descriptor>,
+    /// Whether the manifest itself is there.
+    pub is_present: bool,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Image {
+    /// Every manifest reached, in index order; one for a plain image.
+    pub manifests: Vec<Manifest>,
+    /// The sizes of all blobs it names, each counted once, in bytes.
+    pub total_size: u64,
+    /// Whether every blob is there at its right size. What may be absent does not count.
+    pub is_complete: bool,
+    /// What keeps it from being understood, if anything does.
+    pub problem: Option<String>,
+}
+
+impl Image {
+    /// The platforms, each once, in index order, without the `unknown/unknown` of attestations.
+    #[must_use]
+    pub fn platforms(&self) -> Vec<Platform> {
+        let mut seen = HashSet::new();
+        let platforms = self.manifests.iter().filter_map(|manifest| manifest.platform.clone());
+        platforms.filter(|platform| !platform.is_unknown() && seen.insert(platform.clone())).collect()
+    }
+
+    /// The layers of all manifests, each once.
+    #[must_use]
+    pub fn layers(&self) -> Vec<&Descriptor> {
+        let mut seen = HashSet::new();
+        let layers = self.manifests.iter().flat_map(|manifest| &manifest.layers);
+        layers.filter(|layer| seen.insert(&layer.digest)).collect()
+    }
+
+    /// Looks at what an entry describes. Never fails: what cannot be read makes it incomplete.
+    #[must_use]
+    pub fn of(repository: &Repository, entry: &Entry) -> Self {
+        let mut image = Self { is_complete: true, ..Self::default() };
+        match entry.descriptor() {
+            Ok(descriptor) => image.follow(repository, descriptor),
+            Err(reason) => {
+                image.is_complete = false;
+                image.problem = Some(reason.to_owned());
+            }
+        }
+        image
+    }
+
+    fn follow(&mut self, repository: &Repository, root: &Descriptor) {
+        let mut seen: HashSet<(Digest, Class)> = HashSet::new();
+        let mut sized: HashSet<Digest> = HashSet::new();
+        let mut open = vec![(root.clone(), Class::of(&root.media_type))];
+        while let Some((descriptor, class)) = open.pop() {
+            if !seen.insert((descriptor.digest.clone(), class)) {
+                continue;
+            }
+            if sized.insert(descriptor.digest.clone()) {
+                self.total_size += descriptor.size;
+            }
+            if !class.is_document() {
+                self.is_complete &= is_present(repository, &descriptor) || may_be_absent(&descriptor);
+                continue;
+            }
+            let node = self.read(repository, &descriptor, class);
+            if class == Class::Index {
+                if let Some(node) = node {
+                    let children = node.edges.into_iter().filter(|edge| edge.link == Link::Manifest);
+                    let children: Vec<_> = children.map(with_class).collect();
+                    open.extend(children.into_iter().rev());
+                }
+                continue;
+            }
+            self.add_manifest(repository, descriptor, node.as_ref());
+            let parts =
+                node.into_iter().flat_map(|node| node.edges).filter(|edge| edge.link != Link::Subject);
+            open.extend(parts.map(with_class));
+        }
+    }
+
+    fn read(&mut self, repository: &Repository, descriptor: &Descriptor, class: Class) -> Option<Node> {
+        let wanted = Wanted {
+            digest: &descriptor.digest,
+            class,
+            size: Some(descriptor.size),
+            embedded: descriptor.data.as_deref(),
+        };
+        let outcome = match repository.load(&wanted) {
+            Loaded::Content(bytes) => Node::parse(&bytes, class),
+            Loaded::Data => return Some(Node { edges: Vec::new(), artifact_type: None }),
+            Loaded::Missing => Err("it is not there".to_owned()),
+            Loaded::Broken(reason) => Err(reason),
+        };
+        outcome
+            .map_err(|reason| {
+                self.is_complete = false;
+                self.problem.get_or_insert_with(|| format!("{}: {reason}", descriptor.digest));
+            })
+            .ok()
+    }
+
+    fn add_manifest(&mut self, repository: &Repository, descriptor: Descriptor, node: Option<&Node>) {
+        let config = node.and_then(|node| node.linked(Link::Config).next()).cloned();
+        let platform = descriptor
+            .platform
+            .clone()
+            .or_else(|| config.as_ref().and_then(|config| platform_of(repository, config)));
+        self.manifests.push(Manifest {
+            platform,
+            artifact_type: node.and_then(|node| node.artifact_type.clone()),
+            layers: node.map(|node| node.linked(Link::Layer).cloned().collect()).unwrap_or_default(),
+            config,
+            is_present: node.is_some(),
+            descriptor,
+        });
+    }
+}
+
+fn with_class(edge: Edge) -> (Descriptor, Class) {
+    let class = edge.class();
+    (edge.descriptor, class)
+}
+
+fn is_present(repository: &Repository, descriptor: &Descriptor) -> bool {
+    let size = repository.blob_size(&descriptor.digest).ok().flatten();
+    size == Some(descriptor.size)
+}
+
+/// Whether a blob may legally be absent: it can be fetched elsewhere, must not be distributed, or
+/// is embedded in its descriptor.
+fn may_be_absent(descriptor: &Descriptor) -> bool {
+    descriptor.has_urls || descriptor.data.is_some() || is_nondistributable(&descriptor.media_type)
+}
+
+/// The platform that an image config names. Configs of other types are not opened.
+fn platform_of(repository: &Repository, config: &Descriptor) -> Option<Platform> {
+    let is_image_config = matches!(
+        config.media_type.as_str(),
+        "application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json"
+    );
+    if !is_image_config {
+        return None;
+    }
+    // Loaded as a document for its size limit and its proof.
+    let wanted = Wanted {
+        digest: &config.digest,
+        class: Class::Unknown,
+        size: Some(config.size),
+        embedded: config.data.as_deref(),
+    };
+    match repository.load(&wanted) {
+        Loaded::Content(bytes) => Platform::of_config(&bytes),
+        _ => None,
+    }
+}

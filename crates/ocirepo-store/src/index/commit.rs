@@ -1,0 +1,153 @@
+//! Replacing index.json: read, edit, prepare, swap, under `index.lock`.
+//!
+//! # Order
+//! 1. the new index is written beside the old one and fsynced (a full disk is found here);
+//! 2. the caller publishes its blobs and makes them durable;
+//! 3. the digest of the new index goes on record ([`History`]);
+//! 4. index.json must still be what was read, else it all starts again from what is there now;
+//! 5. the two files are swapped in one step; what came out becomes `.ocirepo/index.prev`;
+//! 6. the directories are fsynced.
+//!
+//! A kill at any point leaves the old index or the new one, never less.
+//!
+//! # Writers without our locks
+//! Between 4 and 5 another tool may still write. The swap shows it: what comes out is then not what
+//! was read. The edit is applied once more, on top of what came out, until the swap is clean. Where
+//! the kernel cannot swap, 5 is a rename and this last gap stays open.
+//!
+//! [`History`]: crate::repository::History
+
+use super::document::{Document, MAX_INDEX_SIZE};
+use crate::disk::{self, Dir, Identity};
+use crate::error::{Error, Result};
+use crate::name::{self, RefPolicy};
+use crate::repository::{Config, History, INDEX, Repository};
+
+/// The new index, and after the swap the old one.
+pub(crate) const NEXT: &str = "index.next";
+/// The index before the last change.
+const PREVIOUS: &str = "index.prev";
+
+/// So often may index.json change under our hands before we give up.
+const ATTEMPTS: usize = 100;
+
+/// index.json as it was read.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) document: Document,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) identity: Identity,
+}
+
+impl Snapshot {
+    /// Whether index.json is still the file, with the content, that was read.
+    pub(crate) fn is_current(&self, repository: &Repository) -> Result<bool> {
+        let now = repository.root().read(INDEX, MAX_INDEX_SIZE)?;
+        Ok(now.is_some_and(|(bytes, stat)| stat.identity == self.identity && bytes == self.bytes))
+    }
+}
+
+/// An edit of index.json. It may be applied more than once, each time to a fresh document.
+pub(crate) type Edit<'e, T> = dyn FnMut(&mut Document, RefPolicy) -> Result<T> + 'e;
+
+/// Applies `edit` to index.json. `prepare` runs once, after the edit has been accepted and before
+/// it can be seen: that is where blobs are published.
+pub(crate) fn commit<T>(
+    repository: &Repository,
+    prepare: &mut dyn FnMut() -> Result<()>,
+    edit: &mut Edit<'_, T>,
+) -> Result<T> {
+    let _lock = repository.lock_index()?;
+    let (own, owner) = repository.ensure_own_dir()?;
+    keep_leftover(&own)?;
+    let mut prepared = false;
+    let mut prepare = || if std::mem::replace(&mut prepared, true) { Ok(()) } else { prepare() };
+    let mut base = repository.read_index()?;
+    // Once a swap went wrong, what must come out next is the index that we put in.
+    let mut expected: Option<Vec<u8>> = None;
+    for _ in 0..ATTEMPTS {
+        let config = Config::read(&own)?;
+        let policy = config.map_or_else(|| RefPolicy::infer(&base.document), |config| config.policy);
+        let unedited = base.document.to_bytes();
+        if config.is_some_and(|config| config.converting) {
+            name::convert(&mut base.document, policy);
+        }
+        let value = edit(&mut base.document, policy)?;
+        let bytes = base.document.to_bytes();
+        let changed = bytes != unedited || expected.is_some();
+        if changed {
+            disk::write_synced(&own, NEXT, &bytes, owner)?;
+        }
+        prepare()?;
+        if config.is_none() {
+            Config::write(&own, policy, owner)?;
+        }
+        if changed {
+            History::announce(&own, &bytes, Some(expected.as_ref().unwrap_or(&base.bytes)), owner)?;
+            if expected.is_none() && !base.is_current(repository)? {
+                base = repository.read_index()?;
+                continue;
+            }
+            let must_come_out = expected.as_ref().unwrap_or(&base.bytes);
+            if let Some(other) = swap(repository, &own, must_come_out)? {
+                base = other;
+                expected = Some(bytes);
+                continue;
+            }
+        }
+        if config.is_some_and(|config| config.converting) {
+            Config::write(&own, policy, owner)?;
+        }
+        return Ok(value);
+    }
+    Err(Error::Contended { path: repository.path().join(INDEX) })
+}
+
+/// Puts the new index in place. Gives what came out instead of `expected`, if something else did.
+fn swap(repository: &Repository, own: &Dir, expected: &[u8]) -> Result<Option<Snapshot>> {
+    let root = repository.root();
+    if !own.swap(NEXT, root, INDEX)? {
+        disk::replace(own, PREVIOUS, expected, root.owner()?)?;
+        own.rename(NEXT, root, INDEX)?;
+        root.sync()?;
+        return Ok(None);
+    }
+    root.sync()?;
+    let came_out = read_settled(own, expected)?;
+    if came_out.is_none() {
+        own.rename(NEXT, own, PREVIOUS)?;
+        own.sync()?;
+    }
+    Ok(came_out)
+}
+
+/// What came out of a swap, unless it is what was expected. A tool that was writing the file in
+/// place goes on writing it where it is now; its work is taken once it can be parsed.
+fn read_settled(own: &Dir, expected: &[u8]) -> Result<Option<Snapshot>> {
+    let path = own.path().join(NEXT);
+    let mut reason = "it is gone".to_owned();
+    for _ in 0..40 {
+        if let Some((bytes, stat)) = own.read(NEXT, MAX_INDEX_SIZE)? {
+            if bytes == expected {
+                return Ok(None);
+            }
+            match Document::parse(&bytes) {
+                Ok(document) => return Ok(Some(Snapshot { document, bytes, identity: stat.identity })),
+                Err(error) => reason = error,
+            }
+        }
+        std::thread::sleep(std::time::Duration::from_millis(25));
+    }
+    Err(Error::Damaged { path, reason: format!("another tool left it half-written: {reason}") })
+}
+
+/// What a killed writer left is either an index that was never put in place, which is ours and of
+/// no use, or one that came out of a swap, which is kept as the previous one.
+pub(crate) fn keep_leftover(own: &Dir) -> Result<()> {
+    let Some((bytes, _)) = own.read(NEXT, MAX_INDEX_SIZE)? else { return Ok(()) };
+    if History::read(Some(own)).knows(&bytes) || Document::parse(&bytes).is_err() {
+        own.unlink(NEXT).map(drop)
+    } else {
+        own.rename(NEXT, own, PREVIOUS)
+    }
+}

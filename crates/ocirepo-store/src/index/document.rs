@@ -1,0 +1,178 @@
+//! index.json as a document that is edited losslessly.
+//!
+//! Top-level members and entries that are not touched are written back as the text they were read
+//! as. A document that cannot be trusted as a whole (not JSON, duplicate names, another version,
+//! `manifests` that are not a list) is an error and never an empty index.
+
+use serde_json::value::RawValue;
+
+use super::entry::Entry;
+use super::json::{self, Object};
+
+/// The largest index.json that is read, in bytes.
+pub const MAX_INDEX_SIZE: u64 = 64 << 20;
+
+/// A parsed index.json.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// Every member but `manifests`, whose place is kept by a null.
+    members: Object,
+    entries: Vec<Entry>,
+}
+
+const ENTRIES: &str = "manifests";
+
+impl Document {
+    /// The index.json of a repository without images.
+    #[must_use]
+    pub fn empty() -> Self {
+        let mut members = Object::default();
+        members.set("schemaVersion", json::raw("2".to_owned()));
+        members.set("mediaType", json::quote("application/vnd.oci.image.index.v1+json"));
+        members.set(ENTRIES, json::raw("null".to_owned()));
+        Self { members, entries: Vec::new() }
+    }
+
+    /// Parses an index.json.
+    ///
+    /// # Errors
+    /// What is wrong with it, when it cannot be trusted as a whole.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+        if text.trim().is_empty() {
+            return Err("it is empty".to_owned());
+        }
+        json::check(bytes)?;
+        let mut members = Object::parse(text).map_err(|error| error.to_string())?;
+        if let Some(version) = members.get("schemaVersion").map(RawValue::get) {
+            if version != "2" {
+                return Err(format!("it has schemaVersion {version}, not 2"));
+            }
+        }
+        let entries = match members.get(ENTRIES).map(RawValue::get) {
+            None => return Err("it has no list of manifests".to_owned()),
+            // Go programs write an empty list this way.
+            Some("null") => Vec::new(),
+            Some(list) => serde_json::from_str::<Vec<Box<RawValue>>>(list)
+                .map_err(|_| "its manifests are not a list".to_owned())?
+                .into_iter()
+                .map(Entry::new)
+                .collect(),
+        };
+        members.set(ENTRIES, json::raw("null".to_owned()));
+        Ok(Self { members, entries })
+    }
+
+    /// The entries in order. Their order is data: readers take the first that fits.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The entries, to be edited.
+    pub fn entries_mut(&mut self) -> &mut Vec<Entry> {
+        &mut self.entries
+    }
+
+    /// The media type that the document gives itself.
+    #[must_use]
+    pub fn media_type(&self) -> Option<String> {
+        self.members.get("mediaType").and_then(|value| serde_json::from_str(value.get()).ok())
+    }
+
+    /// The document as it is to be written.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out =
+            Vec::with_capacity(256 + self.entries.iter().map(|entry| entry.json().len() + 1).sum::<usize>());
+        out.push(b'{');
+        for (position, (name, value)) in self.members.members().enumerate() {
+            if position > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(json::quote(name).get().as_bytes());
+            out.push(b':');
+            if name == ENTRIES {
+                self.write_entries(&mut out);
+            } else {
+                out.extend_from_slice(value.get().as_bytes());
+            }
+        }
+        out.push(b'}');
+        out
+    }
+
+    fn write_entries(&self, out: &mut Vec<u8>) {
+        out.push(b'[');
+        for (position, entry) in self.entries.iter().enumerate() {
+            if position > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(entry.json().as_bytes());
+        }
+        out.push(b']');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STRANGE: &str = r#"{"x-top": 1e2,"schemaVersion":2,
+      "manifests":[{"mediaType":"a/b","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":7.0,
+      "x":{"n":1.10}}, 42, {"digest":"blake9:zz","size":-1,"annotations":{"org.opencontainers.image.ref.name":"odd"}} ],"annotations":{"b":"1","a":"2"}}"#;
+
+    #[test]
+    fn untouched_entries_and_members_are_written_back_as_they_were() {
+        let document = Document::parse(STRANGE.as_bytes()).unwrap();
+        let out = String::from_utf8(document.to_bytes()).unwrap();
+        for piece in
+            ["\"x-top\":1e2", "\"x\":{\"n\":1.10}", ",42,", "\"annotations\":{\"b\":\"1\",\"a\":\"2\"}}"]
+        {
+            assert!(out.contains(piece), "{piece} is gone from {out}");
+        }
+        assert_eq!(Document::parse(out.as_bytes()).unwrap().to_bytes(), out.as_bytes());
+    }
+
+    #[test]
+    fn strange_entries_are_kept_and_say_what_is_wrong() {
+        let document = Document::parse(STRANGE.as_bytes()).unwrap();
+        assert!(document.entries()[0].descriptor().unwrap_err().contains("size"));
+        assert!(document.entries()[1].descriptor().is_err());
+        assert_eq!(document.entries()[2].ref_name(), Some("odd"));
+    }
+
+    #[test]
+    fn a_bad_index_is_an_error_and_never_empty() {
+        for bad in [
+            "",
+            " ",
+            "null",
+            "[]",
+            "{}",
+            "{\"schemaVersion\":2",
+            r#"{"schemaVersion":1,"manifests":[]}"#,
+            r#"{"schemaVersion":2,"manifests":{}}"#,
+            r#"{"schemaVersion":2,"manifests":[],"manifests":[]}"#,
+            r#"{"schemaVersion":2,"manifests":[{"size":1,"size":2}]}"#,
+            "\u{feff}{\"schemaVersion\":2,\"manifests\":[]}",
+        ] {
+            assert!(Document::parse(bad.as_bytes()).is_err(), "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn renaming_touches_nothing_but_the_two_annotations() {
+        let text = r#"{"schemaVersion":2,"manifests":[{"size":1,"annotations":{"z":"1","org.opencontainers.image.ref.name":"old","a":"2"},"digest":"sha256:00"}]}"#;
+        let document = Document::parse(text.as_bytes()).unwrap();
+        let renamed = document.entries()[0].with_names(Some("full"), Some("new")).unwrap();
+        assert_eq!(
+            renamed.json(),
+            r#"{"size":1,"annotations":{"z":"1","org.opencontainers.image.ref.name":"new","a":"2","io.containerd.image.name":"full"},"digest":"sha256:00"}"#
+        );
+        assert_eq!(
+            renamed.with_names(None, None).unwrap().json(),
+            r#"{"size":1,"annotations":{"z":"1","a":"2"},"digest":"sha256:00"}"#
+        );
+    }
+}

@@ -1,0 +1,190 @@
+//! JSON read strictly but kept as it was spelled.
+//!
+//! [`Object`] is a JSON object as an ordered list of members whose values are untouched text, so
+//! that what we do not change is written back byte for byte: order, unknown members, number
+//! spelling and all. [`check`] refuses what I-JSON (RFC 7493) refuses and serde would let pass:
+//! duplicate names, on any level, because two readers would see two different documents.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Checks that `bytes` are one JSON text without duplicate names.
+///
+/// # Errors
+/// What is wrong and where, as text.
+pub fn check(bytes: &[u8]) -> Result<(), String> {
+    serde_json::from_slice::<Strict>(bytes).map(drop).map_err(|error| error.to_string())
+}
+
+/// A JSON object: its members in order, each value as the text it was read as.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Object {
+    members: Vec<(String, Box<RawValue>)>,
+}
+
+impl Object {
+    pub(crate) fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&RawValue> {
+        self.members.iter().find(|(member, _)| member == name).map(|(_, value)| &**value)
+    }
+
+    /// Sets a member in place, or appends it.
+    pub(crate) fn set(&mut self, name: &str, value: Box<RawValue>) {
+        match self.members.iter_mut().find(|(member, _)| member == name) {
+            Some((_, old)) => *old = value,
+            None => self.members.push((name.to_owned(), value)),
+        }
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.members.retain(|(member, _)| member != name);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &RawValue)> {
+        self.members.iter().map(|(name, value)| (name.as_str(), &**value))
+    }
+
+    pub(crate) fn to_raw(&self) -> Box<RawValue> {
+        let mut text = String::from("{");
+        for (position, (name, value)) in self.members.iter().enumerate() {
+            if position > 0 {
+                text.push(',');
+            }
+            text.push_str(quote(name).get());
+            text.push(':');
+            text.push_str(value.get());
+        }
+        text.push('}');
+        raw(text)
+    }
+}
+
+/// A text as a JSON string.
+pub(crate) fn quote(text: &str) -> Box<RawValue> {
+    serde_json::value::to_raw_value(text).expect("a string always has a JSON form")
+}
+
+/// Text that was put together from valid JSON parts.
+pub(crate) fn raw(text: String) -> Box<RawValue> {
+    RawValue::from_string(text).expect("joining JSON values with JSON punctuation gives JSON")
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Object { members })
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// Any JSON value, looked through for duplicate names and thrown away.
+struct Strict;
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Strict)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = Self;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        // Objects here have a handful of members; only a large one is worth a hash set.
+        let mut few: Vec<String> = Vec::new();
+        let mut many: HashSet<String> = HashSet::new();
+        while let Some(name) = map.next_key::<String>()? {
+            let seen = if many.is_empty() { few.contains(&name) } else { many.contains(&name) };
+            if seen {
+                return Err(serde::de::Error::custom(format_args!(
+                    "the name {name:?} stands twice in one object"
+                )));
+            }
+            if many.is_empty() && few.len() < 16 {
+                few.push(name);
+            } else {
+                many.extend(few.drain(..));
+                many.insert(name);
+            }
+            map.next_value::<Self>()?;
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn duplicate_names_are_found_on_any_level() {
+        assert!(check(br#"{"a":1,"b":[{"a":1},{"a":2}]}"#).is_ok());
+        for bad in [r#"{"a":1,"a":1}"#, r#"[{"b":{"c":1,"d":2,"c":3}}]"#, r#"{"a":1,"\u0061":1}"#] {
+            assert!(check(bad.as_bytes()).unwrap_err().contains("twice"), "{bad}");
+        }
+        let wide: String = (0..100).map(|n| format!("\"k{n}\":0,")).collect();
+        assert!(check(format!("{{{wide}\"x\":1}}").as_bytes()).is_ok());
+        assert!(check(format!("{{{wide}\"k3\":1}}").as_bytes()).is_err());
+    }
+
+    #[test]
+    fn what_is_not_touched_keeps_its_spelling() {
+        let text = "{\"b\": 1.50e+2 ,\"a\":{ \"z\" : 12345678901234567890123 }}";
+        let object = Object::parse(text).unwrap();
+        assert_eq!(object.to_raw().get(), "{\"b\":1.50e+2,\"a\":{ \"z\" : 12345678901234567890123 }}");
+    }
+}

@@ -1,0 +1,50 @@
+//! What dead sessions left behind in `.ocirepo/tmp/`.
+
+use std::path::PathBuf;
+
+use crate::disk::{self, Dir, Kind};
+use crate::error::Result;
+
+/// The directory below `.ocirepo/` that holds the staging directories.
+pub(crate) const TMP: &str = "tmp";
+
+/// The staging directory of a dead session, or something else that does not belong there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Debris {
+    pub(crate) path: PathBuf,
+    /// The sizes of the files in it, in bytes.
+    pub(crate) bytes: u64,
+}
+
+/// Finds what may be removed. Only under `index.lock` is the answer certain; without it, a session
+/// that is just being born may look dead.
+pub(crate) fn find_dead(tmp: &Dir) -> Result<Vec<Debris>> {
+    let mut dead = Vec::new();
+    for found in tmp.list()? {
+        let path = tmp.path().join(&found.name);
+        if found.kind == Kind::Directory {
+            if disk::is_dead(tmp, &found.name)? {
+                dead.push(Debris { bytes: measure(tmp, &found.name), path });
+            }
+        } else {
+            let bytes = tmp.stat(&found.name)?.map_or(0, |stat| stat.size);
+            dead.push(Debris { path, bytes });
+        }
+    }
+    Ok(dead)
+}
+
+/// Removes what dead sessions left; the caller holds `index.lock`.
+pub(crate) fn remove_dead(tmp: &Dir) -> Result<Vec<Debris>> {
+    let dead = find_dead(tmp)?;
+    for debris in &dead {
+        disk::remove_tree(&debris.path)?;
+    }
+    Ok(dead)
+}
+
+fn measure(tmp: &Dir, name: &str) -> u64 {
+    let Ok(Some(dir)) = tmp.open_dir(name) else { return 0 };
+    let files = dir.list().unwrap_or_default();
+    files.iter().filter_map(|file| dir.stat(&file.name).ok().flatten()).map(|stat| stat.size).sum()
+}

@@ -1,0 +1,87 @@
+//! The ref policy of a repository: what ref.name holds, and converting between the two.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::index::{Document, Entry};
+use crate::name::Name;
+
+/// What ref.name holds in a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum RefPolicy {
+    /// The whole reference: `docker.io/library/alpine:3.11`.
+    #[default]
+    Full,
+    /// The tag alone: `3.11`.
+    Tag,
+}
+
+impl RefPolicy {
+    /// The policy as it is written in options and files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Tag => "tag",
+        }
+    }
+
+    /// The policy that a repository without a record of one seems to follow: `tag` if every name
+    /// is a bare tag, else `full`.
+    #[must_use]
+    pub fn infer(document: &Document) -> Self {
+        let mut names = document.entries().iter().filter_map(Entry::ref_name).peekable();
+        if names.peek().is_some() && names.all(|name| !name.contains(['/', ':', '@'])) {
+            Self::Tag
+        } else {
+            Self::Full
+        }
+    }
+}
+
+impl fmt::Display for RefPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for RefPolicy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "full" => Ok(Self::Full),
+            "tag" => Ok(Self::Tag),
+            _ => Err(format!("{text:?} is not a ref policy: use full or tag")),
+        }
+    }
+}
+
+/// Rewrites the ref.name of every named entry for `policy`. Bare tags and names that are no
+/// references have no other form and stay; so do entries too strange to be edited.
+pub(crate) fn convert(document: &mut Document, policy: RefPolicy) {
+    for entry in document.entries_mut() {
+        let Some(name @ Name::Full(_)) = entry.name() else { continue };
+        if let Ok(renamed) = entry.with_names(name.image_name().as_deref(), name.ref_name(policy).as_deref())
+        {
+            *entry = renamed;
+        }
+    }
+}
+
+/// The ref.names that would stand for more than one digest under `policy`, each with the
+/// `reference@digest` of its claimants.
+pub(crate) fn tag_conflicts(document: &Document, policy: RefPolicy) -> Vec<(String, Vec<String>)> {
+    let mut claims: BTreeMap<String, Vec<(&str, String)>> = BTreeMap::new();
+    for entry in document.entries() {
+        let (Some(name), Some(digest)) = (entry.name(), entry.digest_text()) else { continue };
+        let Some(ref_name) = name.ref_name(policy) else { continue };
+        claims.entry(ref_name).or_default().push((digest, format!("{name}@{digest}")));
+    }
+    claims
+        .into_iter()
+        .filter(|(_, claims)| claims.iter().any(|(digest, _)| *digest != claims[0].0))
+        .map(|(ref_name, claims)| (ref_name, claims.into_iter().map(|(_, text)| text).collect()))
+        .collect()
+}

@@ -1,0 +1,109 @@
+//! Giving names, and changing what ref.name holds.
+
+use crate::error::{Error, Result};
+use crate::index::commit::commit;
+use crate::index::edit::{self, Put, PutOutcome};
+use crate::index::{Document, Entry};
+use crate::lock::Writing;
+use crate::name::{self, Name, RefPolicy};
+use crate::repository::{Config, Repository};
+
+/// What naming an image did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tagged {
+    /// The digest that the name stands for now.
+    pub digest: String,
+    /// What happened to index.json.
+    pub outcome: PutOutcome,
+}
+
+/// Gives the image that `query` means one more name; a nameless entry gets its first. `replace`
+/// takes a ref.name from another image that holds it.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Ambiguous`], [`Error::TagConflict`] and [`Error::LockTimeout`].
+pub fn tag(lock: &impl Writing, query: &str, name: &Name, replace: bool) -> Result<Tagged> {
+    let repository = lock.repository();
+    commit(repository, &mut || Ok(()), &mut |document, policy| {
+        let found = repository.resolve(document, query)?;
+        let position = found.positions[0];
+        let entry = document.entries()[position].clone();
+        let digest = entry.digest().map(ToString::to_string).ok_or_else(|| Error::StrangeEntry {
+            position,
+            reason: entry.descriptor().err().unwrap_or("it has no digest").to_owned(),
+        })?;
+        let outcome = edit::put(document, policy, &Put { entry, name: Some(name.clone()), replace })?;
+        Ok(Tagged { digest, outcome })
+    })
+}
+
+/// What a conversion did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Converted {
+    /// The policy before.
+    pub from: RefPolicy,
+    /// How many entries have another ref.name now.
+    pub renamed: usize,
+    /// Names that are the same under both policies, because they have no full form.
+    pub unchanged: Vec<String>,
+}
+
+/// Converts a repository to `policy`. The intention is recorded first, so that a kill half-way is
+/// finished by whoever opens the repository next.
+///
+/// # Errors
+/// [`Error::PolicyConflict`], with nothing changed, when ref.names would collide.
+pub fn set_policy(lock: &impl Writing, policy: RefPolicy) -> Result<Converted> {
+    let repository = lock.repository();
+    let (own, owner) = repository.ensure_own_dir()?;
+    let document = repository.index()?;
+    let from = repository.policy(&document)?;
+    let conflicts = name::tag_conflicts(&document, policy);
+    if !conflicts.is_empty() {
+        let conflicts =
+            conflicts.into_iter().map(|(tag, holders)| format!("{tag}: {}", holders.join(", "))).collect();
+        return Err(Error::PolicyConflict { conflicts });
+    }
+    {
+        let _lock = repository.lock_index()?;
+        Config::write_converting(&own, from, policy, owner)?;
+    }
+    commit(repository, &mut || Ok(()), &mut |_, _| Ok(()))?;
+    let renamed = document.entries().iter().filter(|entry| differs(entry, policy)).count();
+    Ok(Converted { from, renamed, unchanged: names_without_full_form(&document) })
+}
+
+fn differs(entry: &Entry, policy: RefPolicy) -> bool {
+    matches!(entry.name(), Some(name @ Name::Full(_)) if name.ref_name(policy).as_deref() != entry.ref_name())
+}
+
+fn names_without_full_form(document: &Document) -> Vec<String> {
+    document
+        .entries()
+        .iter()
+        .filter_map(Entry::name)
+        .filter(|name| !matches!(name, Name::Full(_)))
+        .map(|name| name.to_string())
+        .collect()
+}
+
+impl Repository {
+    /// Finishes a conversion that was killed half-way, if there is one. Where nothing can be
+    /// written there is nothing to do: names are read the same either way.
+    ///
+    /// # Errors
+    /// [`Error::LockTimeout`], and when index.json cannot be trusted.
+    pub fn roll_forward(&self) -> Result<()> {
+        if !self.config()?.is_some_and(|config| config.converting) {
+            return Ok(());
+        }
+        let finished = self.lock_shared().and_then(|lock| {
+            let repository = lock.repository();
+            commit(repository, &mut || Ok(()), &mut |_, _| Ok(()))
+        });
+        match finished {
+            Err(error) if error.is_not_writable() => Ok(()),
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Doing one thing to many items on a few scoped threads.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Fewer small items than this are not worth a thread.
+const WORTH_A_THREAD: usize = 32;
+
+/// Applies `work` to every item on up to `jobs` threads; results are in the order of the items.
+pub(crate) fn in_parallel<T: Sync, R: Send>(
+    items: &[T],
+    jobs: usize,
+    work: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    on_threads(items, jobs.min(items.len() / WORTH_A_THREAD), work)
+}
+
+/// Applies `work` to every item on exactly so many threads, for work worth it however few items
+/// there are; results are in the order of the items.
+pub fn on_threads<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = threads.min(items.len());
+    if threads < 2 {
+        return items.iter().map(work).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let run = || {
+        let mut done = Vec::new();
+        loop {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(n) else { return done };
+            done.push((n, work(item)));
+        }
+    };
+    let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    done.sort_unstable_by_key(|(n, _)| *n);
+    done.into_iter().map(|(_, result)| result).collect()
+}

@@ -1,0 +1,140 @@
+//! Taking entries out of index.json: named, matched by a pattern, or nameless.
+//!
+//! Blobs are not touched; that is for gc. Nameless referrers (signatures, attestations) of what
+//! goes away go with it, and only those.
+
+mod referrers;
+
+use std::collections::{BTreeMap, HashSet};
+
+pub(crate) use referrers::orphans as orphan_referrers;
+
+use crate::error::{Error, Result};
+use crate::index::commit::commit;
+use crate::index::{Document, Entry, edit};
+use crate::lock::Writing;
+use crate::repository::Repository;
+
+/// What to take out.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Names, digests or positions, each of which must be there.
+    pub queries: Vec<String>,
+    /// Patterns over names, each of which must match something.
+    pub globs: Vec<glob::Pattern>,
+    /// All nameless entries.
+    pub untagged: bool,
+    /// Leave nameless referrers of what goes.
+    pub keep_referrers: bool,
+}
+
+/// Why an entry goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// It was selected.
+    Selected,
+    /// It is a nameless referrer of something that goes.
+    ReferrerOf(String),
+}
+
+/// An entry that goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removal {
+    /// Its name; `None` for a nameless one.
+    pub reference: Option<String>,
+    /// Its digest as it is spelled, if it has one.
+    pub digest: Option<String>,
+    /// How to call it in a message.
+    pub label: String,
+    /// Why it goes.
+    pub reason: Reason,
+}
+
+/// What a removal will do, or did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RemovalPlan {
+    /// The entries that go, in index order.
+    pub removals: Vec<Removal>,
+    /// Documents that could not be read, so that all referrers stay.
+    pub unreadable: Vec<String>,
+    entries: HashSet<String>,
+}
+
+/// Decides what goes, without changing anything.
+///
+/// # Errors
+/// [`Error::NotFound`] and [`Error::Ambiguous`], when a query or a pattern does not select.
+pub fn plan(repository: &Repository, document: &Document, selection: &Selection) -> Result<RemovalPlan> {
+    let mut selected: BTreeMap<usize, Reason> = BTreeMap::new();
+    for query in &selection.queries {
+        selected.extend(select(repository, document, query)?.into_iter().map(|n| (n, Reason::Selected)));
+    }
+    for pattern in &selection.globs {
+        let matched = document.entries().iter().enumerate().filter(|(_, entry)| matches(pattern, entry));
+        let matched: Vec<usize> = matched.map(|(n, _)| n).collect();
+        if matched.is_empty() {
+            return Err(Error::NotFound { query: pattern.to_string(), path: repository.path().to_owned() });
+        }
+        selected.extend(matched.into_iter().map(|n| (n, Reason::Selected)));
+    }
+    if selection.untagged {
+        let nameless = document.entries().iter().enumerate().filter(|(_, entry)| entry.name().is_none());
+        selected.extend(nameless.map(|(n, _)| (n, Reason::Selected)));
+    }
+    let mut unreadable = Vec::new();
+    if !selection.keep_referrers {
+        let roots: Vec<usize> = selected.keys().copied().collect();
+        let cascade = referrers::left_behind(repository, document, &roots)?;
+        selected.extend(cascade.taken.into_iter().map(|(n, subject)| (n, Reason::ReferrerOf(subject))));
+        unreadable = cascade.unreadable;
+    }
+    let mut plan = RemovalPlan { unreadable, ..RemovalPlan::default() };
+    for (position, reason) in selected {
+        let entry = &document.entries()[position];
+        plan.entries.insert(entry.json().to_owned());
+        plan.removals.push(Removal {
+            reference: entry.name().map(|name| name.to_string()),
+            digest: entry.digest_text().map(str::to_owned),
+            label: entry.label(position),
+            reason,
+        });
+    }
+    Ok(plan)
+}
+
+/// Takes entries out. Planned and done under one lock, so that the plan cannot be out of date.
+///
+/// # Errors
+/// Those of [`plan`], [`Error::LockTimeout`], and when index.json cannot be replaced.
+pub fn remove(lock: &impl Writing, selection: &Selection) -> Result<RemovalPlan> {
+    let repository = lock.repository();
+    commit(repository, &mut || Ok(()), &mut |document, _| {
+        let plan = plan(repository, document, selection)?;
+        edit::remove(document, &plan.entries);
+        Ok(plan)
+    })
+}
+
+/// The entries that one query selects. All of them must be the same name, or the same entry: a
+/// digest that goes by several names does not say which to remove.
+fn select(repository: &Repository, document: &Document, query: &str) -> Result<Vec<usize>> {
+    let found = repository.resolve(document, query)?;
+    let name = |position: &usize| document.entries()[*position].name();
+    if found.positions.iter().any(|position| name(position) != name(&found.positions[0])) {
+        let candidates =
+            found.positions.iter().map(|&n| format!("@{n} {}", document.entries()[n].label(n))).collect();
+        return Err(Error::Ambiguous { query: query.to_owned(), candidates });
+    }
+    Ok(found.positions)
+}
+
+/// Whether a pattern matches the name of an entry: the full reference, the short form that docker
+/// shows for images of Docker Hub, or the ref.name.
+fn matches(pattern: &glob::Pattern, entry: &Entry) -> bool {
+    let Some(name) = entry.name() else { return false };
+    let full = name.to_string();
+    let short = full.strip_prefix("docker.io/").map(|rest| rest.strip_prefix("library/").unwrap_or(rest));
+    pattern.matches(&full)
+        || short.is_some_and(|short| pattern.matches(short))
+        || entry.ref_name().is_some_and(|ref_name| pattern.matches(ref_name))
+}

@@ -1,0 +1,262 @@
+//! A repository: a directory that is an OCI image layout.
+//!
+//! [`Repository`] is the unlocked view, good for plain reading: index.json is replaced whole, so a
+//! reader sees the old or the new. Whatever writes, or relies on blobs staying, asks for a lock and
+//! works on the type it gets: [`Shared`], [`Exclusive`] or [`Reading`].
+
+mod adopt;
+mod config;
+mod history;
+mod init;
+mod layout;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+pub(crate) use config::Config;
+pub(crate) use history::History;
+pub use init::{InitOptions, Initialised};
+pub(crate) use layout::INDEX;
+
+use crate::blob::{Blobs, VerifiedReader};
+use crate::digest::Digest;
+use crate::disk::{Dir, Owner};
+use crate::error::{Error, Result};
+use crate::graph::{Class, Loaded, Wanted};
+use crate::index::commit::Snapshot;
+use crate::index::{Document, MAX_INDEX_SIZE};
+use crate::lock::{self, Exclusive, IndexLock, Reading, Shared, Waiting};
+use crate::name::{self, Found, RefPolicy};
+
+/// The directory for our own files.
+const OCIREPO: &str = ".ocirepo";
+
+/// How to work with a repository.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How long to wait for locks, and who is waiting.
+    pub waiting: Waiting,
+    /// How many threads to use for hashing and reading.
+    pub jobs: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let jobs = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        Self { waiting: Waiting::default(), jobs }
+    }
+}
+
+/// An open repository.
+#[derive(Debug)]
+pub struct Repository {
+    root: Arc<Dir>,
+    blobs: Blobs,
+    settings: Settings,
+}
+
+impl Repository {
+    /// Opens the repository at `path`, made by whatever tool, without writing anything.
+    ///
+    /// # Errors
+    /// [`Error::NotARepository`]; [`Error::Headless`] for blobs without index.json or oci-layout;
+    /// [`Error::Damaged`] or [`Error::UnsupportedVersion`] for an oci-layout that cannot be trusted.
+    pub fn open(path: &Path, settings: Settings) -> Result<Self> {
+        let repository = Self::open_dir(path, settings)?;
+        match layout::state(&repository.root)? {
+            layout::State::Layout => Ok(repository),
+            layout::State::Headless { missing } => Err(Error::Headless { path: path.to_owned(), missing }),
+            layout::State::Nothing { missing: INDEX } => {
+                Err(Error::NotARepository { path: path.to_owned(), reason: "there is no index.json" })
+            }
+            layout::State::Nothing { .. } => {
+                Err(Error::NotARepository { path: path.to_owned(), reason: "there is no oci-layout" })
+            }
+        }
+    }
+
+    /// Opens the directory, whatever is in it.
+    fn open_dir(path: &Path, settings: Settings) -> Result<Self> {
+        let root = match Dir::open(path) {
+            Ok(dir) => Arc::new(dir),
+            Err(error) => {
+                let reason = match error.kind() {
+                    std::io::ErrorKind::NotFound => "there is no such directory",
+                    std::io::ErrorKind::NotADirectory => "it is not a directory",
+                    _ => return Err(Error::io("open", path, error)),
+                };
+                return Err(Error::NotARepository { path: path.to_owned(), reason });
+            }
+        };
+        Ok(Self { blobs: Blobs::new(Arc::clone(&root)), root, settings })
+    }
+
+    /// The directory of the repository.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// How many threads this repository is worked on with.
+    #[must_use]
+    pub fn jobs(&self) -> usize {
+        self.settings.jobs.max(1)
+    }
+
+    /// index.json as it is now.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when it cannot be trusted as a whole.
+    pub fn index(&self) -> Result<Document> {
+        Ok(self.read_index()?.document)
+    }
+
+    /// Reads index.json and remembers what was read. Tools that write the file in place leave a
+    /// moment in which half of it is there: what cannot be parsed is an error only once it has
+    /// stopped changing.
+    pub(crate) fn read_index(&self) -> Result<Snapshot> {
+        let mut seen: Option<Vec<u8>> = None;
+        loop {
+            let (bytes, stat) = self
+                .root
+                .read(INDEX, MAX_INDEX_SIZE)?
+                .ok_or_else(|| Error::Headless { path: self.path().to_owned(), missing: INDEX })?;
+            match Document::parse(&bytes) {
+                Ok(document) => return Ok(Snapshot { document, bytes, identity: stat.identity }),
+                Err(reason) if seen.as_ref() == Some(&bytes) => {
+                    return Err(Error::Damaged { path: self.path().join(INDEX), reason });
+                }
+                Err(_) => seen = Some(bytes),
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    }
+
+    /// The ref policy: the recorded one, else what the names in `document` suggest.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn policy(&self, document: &Document) -> Result<RefPolicy> {
+        Ok(self.config()?.map_or_else(|| RefPolicy::infer(document), |config| config.policy))
+    }
+
+    pub(crate) fn config(&self) -> Result<Option<Config>> {
+        match self.own_dir()? {
+            Some(dir) => Config::read(&dir),
+            None => Ok(None),
+        }
+    }
+
+    /// Finds the entries of `document` that `query` means; see [`name::resolve`].
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] and [`Error::Ambiguous`].
+    pub fn resolve(&self, document: &Document, query: &str) -> Result<Found> {
+        name::resolve(document, query, self.path())
+    }
+
+    /// Opens a blob for reading; the reader proves size and digest when it is read to the end.
+    ///
+    /// # Errors
+    /// [`Error::MissingBlob`], and [`Error::SizeMismatch`] when a size is given and is not that of
+    /// the file.
+    pub fn read_blob(&self, digest: &Digest, size: Option<u64>) -> Result<VerifiedReader<File>> {
+        let (file, stat) =
+            self.blobs.open(digest)?.ok_or_else(|| Error::MissingBlob { digest: digest.clone() })?;
+        match size.filter(|&size| size != stat.size) {
+            Some(expected) => Err(Error::SizeMismatch { digest: digest.clone(), expected, found: stat.size }),
+            None => Ok(VerifiedReader::new(file, digest.clone(), stat.size)),
+        }
+    }
+
+    /// The size of a blob in bytes; `None` when it is not there or is not a regular file.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn blob_size(&self, digest: &Digest) -> Result<Option<u64>> {
+        let stat = self.blobs.stat(digest)?;
+        Ok(stat.filter(|stat| stat.kind == crate::disk::Kind::File).map(|stat| stat.size))
+    }
+
+    /// Brings a document into memory, proven.
+    #[must_use]
+    pub fn load(&self, wanted: &Wanted<'_>) -> Loaded {
+        crate::graph::load(&self.blobs, wanted)
+    }
+
+    /// The parsed document behind a descriptor, or what came instead.
+    ///
+    /// # Errors
+    /// [`Error::MissingBlob`] and [`Error::BrokenManifest`].
+    pub fn document(&self, descriptor: &crate::graph::Descriptor) -> Result<crate::graph::Node> {
+        let digest = &descriptor.digest;
+        let class = Class::of(&descriptor.media_type);
+        let broken = |reason| Error::BrokenManifest { digest: digest.clone(), reason };
+        let embedded = descriptor.data.as_deref();
+        match self.load(&Wanted { digest, class, size: Some(descriptor.size), embedded }) {
+            Loaded::Content(bytes) => crate::graph::Node::parse(&bytes, class).map_err(broken),
+            Loaded::Data => crate::graph::Node::parse(b"", Class::Data).map_err(broken),
+            Loaded::Missing => Err(Error::MissingBlob { digest: digest.clone() }),
+            Loaded::Broken(reason) => Err(broken(reason)),
+        }
+    }
+
+    /// Takes the lock under which blobs stay and index.json may be edited. Makes `.ocirepo/` on
+    /// the first write to a repository.
+    ///
+    /// # Errors
+    /// [`Error::LockTimeout`], and when nothing may be written here.
+    pub fn lock_shared(&self) -> Result<Shared<'_>> {
+        let (dir, owner) = self.ensure_own_dir()?;
+        lock::shared(self, &dir, owner)
+    }
+
+    /// Takes the lock under which blobs may be swept, waiting for everybody else to finish.
+    ///
+    /// # Errors
+    /// [`Error::LockTimeout`], and when nothing may be written here.
+    pub fn lock_exclusive(&self) -> Result<Exclusive<'_>> {
+        let (dir, owner) = self.ensure_own_dir()?;
+        lock::exclusive(self, &dir, owner)
+    }
+
+    /// Keeps blobs from being swept while reading, where that is possible, and writes nothing.
+    ///
+    /// # Errors
+    /// [`Error::LockTimeout`].
+    pub fn lock_reading(&self) -> Result<Reading<'_>> {
+        lock::reading(self, self.own_dir()?.as_ref())
+    }
+
+    pub(crate) fn lock_index(&self) -> Result<IndexLock> {
+        let (dir, owner) = self.ensure_own_dir()?;
+        lock::index(self, &dir, owner)
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn waiting(&self) -> &Waiting {
+        &self.settings.waiting
+    }
+
+    pub(crate) fn root(&self) -> &Dir {
+        &self.root
+    }
+
+    pub(crate) fn blobs(&self) -> &Blobs {
+        &self.blobs
+    }
+
+    /// `.ocirepo/`, if there is one.
+    pub(crate) fn own_dir(&self) -> Result<Option<Dir>> {
+        self.root.open_dir(OCIREPO)
+    }
+
+    pub(crate) fn ensure_own_dir(&self) -> Result<(Dir, Owner)> {
+        let owner = self.root.owner()?;
+        Ok((self.root.ensure_dir(OCIREPO, owner)?, owner))
+    }
+}
