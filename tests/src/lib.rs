@@ -1,1 +1,33 @@
-//! x
+//! The testkit: everything the end-to-end tests of ocirepo need to make their inputs and to judge the results.
+//!
+//! It shares no code with ocirepo's own crates, and must not: a mistake in the store must not be repeated by
+//! its judge. What it makes is deterministic: the same calls give the same bytes on every machine, except for
+//! gzip and zstd output, which may change with the version of those libraries.
+//!
+//! | module | what it gives |
+//! | --- | --- |
+//! | [`image`] | images as blobs in memory |
+//! | [`artifact`] | indexes, referrers, schema 1 manifests |
+//! | [`tarball`] | tar files member by member, hostile names included |
+//! | [`archive`] | the archives that docker, podman, crane and skopeo write |
+//! | [`layout`] | OCI image layouts on disk, and ways to damage them |
+//! | [`checker`] | the judge: is this directory a sound image layout, and what in it is garbage |
+//! | [`fixtures`] | the committed archives |
+//! | [`cli`] | running the `ocirepo` binary in a clean environment |
+//!
+//! Functions here panic when they fail: a failure of the testkit is a failure of the test.
+
+pub mod archive;
+pub mod artifact;
+pub mod checker;
+pub mod cli;
+pub mod compress;
+pub mod descriptor;
+pub mod digest;
+pub mod fixtures;
+pub mod image;
+pub mod json;
+pub mod layout;
+pub mod noise;
+pub mod tarball;
+pub mod tools;

@@ -1,2 +1,61 @@
-//! x
-fn main(){}
+//! Every developer chore is one `cargo xtask …`: `cargo xtask --help` lists them.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "talking to the developer is what this program is for"
+)]
+
+mod bench;
+mod ci;
+mod demo;
+mod fixtures;
+mod interop;
+mod shell;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Developer chores of ocirepo.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Show the main job on a real image: init, add, ls, inspect, tag, rm, gc, verify
+    Demo,
+    /// Build everything and run every test
+    Test(test::Arguments),
+    /// Run what a change must pass before it is merged
+    Ci,
+    /// Build real images and write them as archives to target/fixtures
+    Fixtures(fixtures::Arguments),
+    /// Generate large repositories and measure
+    Bench(bench::Arguments),
+    /// Run the tests against other tools
+    Interop(interop::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Demo => demo::run(),
+        Task::Test(arguments) => test::run(&arguments),
+        Task::Ci => ci::run(),
+        Task::Fixtures(arguments) => fixtures::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
+        Task::Interop(arguments) => interop::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

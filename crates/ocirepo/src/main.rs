@@ -1,2 +1,28 @@
-//! x
-fn main(){}
+//! `ocirepo`: many container images in one plain OCI image layout directory.
+//!
+//! This crate is the command line and nothing else: it parses words, calls the libraries, renders
+//! what they return and chooses an exit code. Results go to stdout, everything else to stderr.
+
+#![forbid(unsafe_code)]
+
+mod commands;
+mod context;
+mod exit;
+mod options;
+mod progress;
+mod render;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::options::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let context = context::Context::new(&cli.global);
+    match commands::run(&cli.command, &context) {
+        Ok(code) => code.into(),
+        Err(error) => exit::report(&error, &context).into(),
+    }
+}

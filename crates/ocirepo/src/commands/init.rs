@@ -1,0 +1,65 @@
+//! `ocirepo init`
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use ocirepo_store::name::RefPolicy;
+use ocirepo_store::{InitOptions, Initialised, Repository};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::exit::Code;
+use crate::options::Format;
+use crate::render;
+
+/// Make a directory a repository
+///
+/// The directory is made if need be. In a repository, whoever made it, nothing is changed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ocirepo init
+  ocirepo init /srv/images --ref-policy tag
+  ocirepo init --adopt        # blobs without index.json, as a killed copy leaves them")]
+pub(crate) struct Args {
+    /// The directory [default: that of --repo]
+    directory: Option<PathBuf>,
+    /// What org.opencontainers.image.ref.name holds: the full reference, or the tag alone
+    /// [default: full]
+    #[arg(long, value_name = "full|tag")]
+    ref_policy: Option<RefPolicy>,
+    /// Take over blobs that lie there without index.json or oci-layout. Every image among them is
+    /// listed, without a name
+    #[arg(long)]
+    adopt: bool,
+}
+
+pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
+    let path = args.directory.as_ref().unwrap_or(&context.path);
+    let options = InitOptions { policy: args.ref_policy, adopt: args.adopt };
+    let (repository, outcome) = Repository::init(path, options, context.settings(verb))?;
+    let policy = repository.policy(&repository.index()?)?;
+    if context.format == Format::Json {
+        let (state, images) = match outcome {
+            Initialised::Created => ("created", 0),
+            Initialised::AlreadyThere => ("unchanged", 0),
+            Initialised::Adopted { images } => ("adopted", images),
+        };
+        let path = path.display().to_string();
+        render::json(&json!({ "path": path, "state": state, "refPolicy": policy.as_str(), "adoptedImages": images }))?;
+        return Ok(Code::Ok);
+    }
+    let shown = path.display();
+    context.say(&render::safe(&match outcome {
+        Initialised::Created => format!("initialised an empty repository in {shown} (ref policy {policy})"),
+        Initialised::AlreadyThere => format!("{shown} is a repository already (ref policy {policy})"),
+        Initialised::Adopted { images } => {
+            format!("{shown} is a repository now, of {}", render::count(images as u64, "image"))
+        }
+    }));
+    if outcome == Initialised::AlreadyThere && args.ref_policy.is_some_and(|wanted| wanted != policy) {
+        let wanted = args.ref_policy.unwrap_or_default();
+        context.warn(&format!("its ref policy stays {policy}; `ocirepo config ref-policy {wanted}` converts it"));
+    }
+    Ok(Code::Ok)
+}

@@ -1,0 +1,103 @@
+//! `ocirepo ls`
+
+use anyhow::Result;
+use ocirepo_store::Repository;
+use ocirepo_store::image::Image;
+use ocirepo_store::index::Entry;
+use ocirepo_store::parallel::in_parallel;
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::exit::Code;
+use crate::options::Format;
+use crate::render;
+
+/// List the images in the repository, in the order of index.json
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ocirepo ls
+  ocirepo ls --names
+  ocirepo ls --format json | jq -r '.[] | select(.complete | not) | .reference'")]
+pub(crate) struct Args {
+    /// Only the names, one a line; no manifest is opened
+    #[arg(long)]
+    names: bool,
+    /// Whole digests
+    #[arg(long)]
+    digests: bool,
+}
+
+/// One image in the JSON output.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    reference: Option<String>,
+    ref_name: Option<String>,
+    digest: Option<String>,
+    media_type: Option<String>,
+    size: Option<u64>,
+    total_size: u64,
+    platforms: Vec<String>,
+    complete: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
+    let repository = context.open(verb)?;
+    let document = repository.index()?;
+    if args.names {
+        let names = document.entries().iter().filter_map(Entry::name).map(|name| name.to_string());
+        if context.format == Format::Json {
+            render::json(&names.collect::<Vec<_>>())?;
+        } else {
+            names.map(|name| render::line(&render::safe(&name))).collect::<Result<(), _>>()?;
+        }
+        return Ok(Code::Ok);
+    }
+    let rows = in_parallel(document.entries(), repository.jobs(), |entry| row(&repository, entry));
+    if context.format == Format::Json {
+        render::json(&rows)?;
+    } else if rows.is_empty() {
+        context.say("no images yet; `ocirepo add SOURCE` brings some in");
+    } else {
+        let header = ["REFERENCE", "DIGEST", "SIZE", "PLATFORMS", "STATE"];
+        render::table(&header, rows.iter().map(|row| row.cells(args.digests)))?;
+    }
+    Ok(Code::Ok)
+}
+
+fn row(repository: &Repository, entry: &Entry) -> Row {
+    let image = Image::of(repository, entry);
+    let descriptor = entry.descriptor().ok();
+    Row {
+        reference: entry.name().map(|name| name.to_string()),
+        ref_name: entry.ref_name().map(str::to_owned),
+        digest: entry.digest_text().map(str::to_owned),
+        media_type: descriptor.map(|descriptor| descriptor.media_type.clone()),
+        size: descriptor.map(|descriptor| descriptor.size),
+        total_size: image.total_size,
+        platforms: image.platforms().iter().map(ToString::to_string).collect(),
+        complete: image.is_complete,
+        problem: image.problem,
+    }
+}
+
+impl Row {
+    fn cells(&self, whole_digests: bool) -> Vec<String> {
+        let digest = self.digest.as_deref().unwrap_or("-");
+        let state = match &self.problem {
+            Some(problem) => problem.as_str(),
+            None if self.complete => "complete",
+            None => "incomplete",
+        };
+        vec![
+            self.reference.clone().unwrap_or_else(|| "<none>".to_owned()),
+            if whole_digests { digest.to_owned() } else { render::short(digest) },
+            render::size(self.total_size),
+            if self.platforms.is_empty() { "-".to_owned() } else { self.platforms.join(",") },
+            state.to_owned(),
+        ]
+    }
+}

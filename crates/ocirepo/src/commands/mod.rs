@@ -1,0 +1,35 @@
+//! The verbs, one file each: its words, what it calls, and how the result is shown.
+
+pub(crate) mod add;
+pub(crate) mod config;
+pub(crate) mod gc;
+pub(crate) mod init;
+pub(crate) mod inspect;
+pub(crate) mod ls;
+pub(crate) mod rm;
+pub(crate) mod tag;
+pub(crate) mod verify;
+pub(crate) mod why;
+
+use anyhow::Result;
+
+use crate::context::Context;
+use crate::exit::Code;
+use crate::options::Command;
+
+/// Runs one verb.
+pub(crate) fn run(command: &Command, context: &Context) -> Result<Code> {
+    let verb = command.verb();
+    match command {
+        Command::Init(args) => init::run(args, context, verb),
+        Command::Add(args) => add::run(args, context, verb),
+        Command::Ls(args) => ls::run(args, context, verb),
+        Command::Inspect(args) => inspect::run(args, context, verb),
+        Command::Tag(args) => tag::run(args, context, verb),
+        Command::Rm(args) => rm::run(args, context, verb),
+        Command::Gc(args) => gc::run(args, context, verb),
+        Command::Why(args) => why::run(args, context, verb),
+        Command::Verify(args) => verify::run(args, context, verb),
+        Command::Config(args) => config::run(args, context, verb),
+    }
+}

@@ -1,0 +1,99 @@
+//! `ocirepo rm`
+
+use anyhow::{Context as _, Result};
+use ocirepo_store::remove::{self, Reason, RemovalPlan, Selection};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::exit::{Code, UsageError};
+use crate::options::Format;
+use crate::render;
+
+/// Remove images from the repository
+///
+/// Entries are taken out of index.json; blobs stay until `ocirepo gc`. Nameless referrers (such as
+/// signatures) of what is removed, and of nothing that stays, go along.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ocirepo rm alpine:3.11
+  ocirepo rm --glob 'registry.corp/old/*'
+  ocirepo rm --untagged --dry-run
+  ocirepo rm @3                     # the fourth entry, even if it is damaged")]
+pub(crate) struct Args {
+    /// Names, digests or the beginning of one, or @N
+    #[arg(value_name = "REFERENCE", required_unless_present = "untagged")]
+    references: Vec<String>,
+    /// Take each REFERENCE as a pattern over names, with * ? and [...]
+    #[arg(long)]
+    glob: bool,
+    /// All images without a name
+    #[arg(long)]
+    untagged: bool,
+    /// Leave the nameless referrers of what is removed
+    #[arg(long)]
+    keep_referrers: bool,
+    /// Only show what would be removed
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
+    let mut selection =
+        Selection { untagged: args.untagged, keep_referrers: args.keep_referrers, ..Selection::default() };
+    if args.glob {
+        for text in &args.references {
+            let pattern = glob::Pattern::new(text)
+                .map_err(|error| UsageError(format!("{text} is not a pattern: {error}")))
+                .context("--glob")?;
+            selection.globs.push(pattern);
+        }
+    } else {
+        selection.queries.clone_from(&args.references);
+    }
+    let repository = context.open(verb)?;
+    let plan = if args.dry_run {
+        remove::plan(&repository, &repository.index()?, &selection)?
+    } else {
+        remove::remove(&repository.lock_shared()?, &selection)?
+    };
+    for unreadable in &plan.unreadable {
+        context.warn(&format!("referrers were left alone, since not all images can be read: {unreadable}"));
+    }
+    if context.format == Format::Json {
+        print_json(&plan, args.dry_run)?;
+    } else {
+        let did = if args.dry_run { "would remove" } else { "removed" };
+        for removal in &plan.removals {
+            let digest = removal.digest.as_deref().unwrap_or("-");
+            let why = match &removal.reason {
+                Reason::Selected => String::new(),
+                Reason::ReferrerOf(subject) => format!(" (refers to {subject})"),
+            };
+            let name = removal.reference.as_deref().unwrap_or("<none>");
+            render::line(&render::safe(&format!("{did} {name} {digest}{why}")))?;
+        }
+        if plan.removals.is_empty() {
+            context.say("nothing to remove");
+        } else if !args.dry_run {
+            context.say("blobs are freed by `ocirepo gc`");
+        }
+    }
+    Ok(Code::Ok)
+}
+
+fn print_json(plan: &RemovalPlan, dry_run: bool) -> Result<()> {
+    let removed: Vec<_> = plan
+        .removals
+        .iter()
+        .map(|removal| {
+            let subject = match &removal.reason {
+                Reason::Selected => None,
+                Reason::ReferrerOf(subject) => Some(subject),
+            };
+            json!({ "reference": removal.reference, "digest": removal.digest, "subject": subject })
+        })
+        .collect();
+    render::json(&json!({ "dryRun": dry_run, "removed": removed }))?;
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! What every verb needs: which repository, and how to talk.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use ocirepo_store::{Repository, Settings, Waiting};
+
+use crate::options::{Color, Format, Global, Progress};
+use crate::progress::Reporter;
+
+/// The global flags, thought through.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) path: PathBuf,
+    pub(crate) format: Format,
+    pub(crate) quiet: bool,
+    pub(crate) verbose: u8,
+    /// Whether to colour what goes to stderr.
+    pub(crate) color: bool,
+    progress: Progress,
+    settings: Settings,
+}
+
+impl Context {
+    pub(crate) fn new(global: &Global) -> Self {
+        let color = match global.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+        };
+        let mut settings = Settings::default();
+        settings.waiting.timeout = global.lock_timeout;
+        if let Some(jobs) = global.jobs {
+            settings.jobs = usize::from(jobs);
+        }
+        let context = Self {
+            path: global.repository.clone(),
+            format: global.format,
+            quiet: global.quiet,
+            verbose: global.verbose,
+            color,
+            progress: if global.quiet { Progress::None } else { global.progress },
+            settings,
+        };
+        context.start_logging();
+        context
+    }
+
+    fn start_logging(&self) {
+        let level = match (self.quiet, self.verbose) {
+            (true, _) => tracing::Level::ERROR,
+            (false, 0) => tracing::Level::WARN,
+            (false, 1) => tracing::Level::INFO,
+            (false, 2) => tracing::Level::DEBUG,
+            (false, _) => tracing::Level::TRACE,
+        };
+        tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(std::io::stderr)
+            .with_ansi(self.color)
+            .with_target(false)
+            .without_time()
+            .init();
+    }
+
+    /// How the repository is to be opened for `verb`.
+    pub(crate) fn settings(&self, verb: &str) -> Settings {
+        let waiting = Waiting { verb: format!("ocirepo {verb}"), ..self.settings.waiting.clone() };
+        Settings { waiting, ..self.settings.clone() }
+    }
+
+    /// Opens the repository, finishing what a killed command left half-way.
+    pub(crate) fn open(&self, verb: &str) -> Result<Repository> {
+        let repository = Repository::open(&self.path, self.settings(verb))?;
+        repository.roll_forward()?;
+        Ok(repository)
+    }
+
+    /// Somebody to be told how far the work is.
+    pub(crate) fn reporter(&self) -> Reporter {
+        Reporter::new(self.progress)
+    }
+
+    /// Prints a line to stderr, unless it was asked to be quiet.
+    pub(crate) fn say(&self, line: &str) {
+        if !self.quiet {
+            crate::render::line_to_stderr(line);
+        }
+    }
+
+    /// Prints a warning to stderr, unless it was asked to be quiet.
+    pub(crate) fn warn(&self, line: &str) {
+        let label = crate::render::paint("warning:", anstyle::AnsiColor::Yellow, self.color);
+        self.say(&format!("{label} {}", crate::render::safe(line)));
+    }
+}

@@ -1,0 +1,143 @@
+//! Exit codes, and how an error is told: what happened, then what to do about it.
+
+use std::io;
+use std::process::ExitCode;
+
+use ocirepo_store::{Error as StoreError, ErrorKind};
+
+use crate::context::Context;
+use crate::render;
+
+/// How a command ended. The numbers are part of the contract with scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Code {
+    Ok = 0,
+    Error = 1,
+    Usage = 2,
+    NotFound = 3,
+    Corrupt = 4,
+    LockTimeout = 6,
+    Conflict = 9,
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+impl From<ErrorKind> for Code {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Usage => Self::Usage,
+            ErrorKind::NotFound => Self::NotFound,
+            ErrorKind::Corrupt => Self::Corrupt,
+            ErrorKind::LockTimeout => Self::LockTimeout,
+            ErrorKind::Conflict => Self::Conflict,
+            _ => Self::Error,
+        }
+    }
+}
+
+/// A mistake in the words of a command that clap cannot see.
+#[derive(Debug)]
+pub(crate) struct UsageError(pub(crate) String);
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// Tells the user about an error and chooses the exit code.
+pub(crate) fn report(error: &anyhow::Error, context: &Context) -> Code {
+    // A reader that has seen enough is not an error.
+    let closed = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(closed) {
+        return Code::Ok;
+    }
+    let label = render::paint("error:", anstyle::AnsiColor::Red, context.color);
+    render::line_to_stderr(&format!("{label} {}", render::safe(&format!("{error:#}"))));
+    let store = error.chain().find_map(|cause| cause.downcast_ref::<StoreError>());
+    if let Some(hint) = store.and_then(hint) {
+        let label = render::paint("hint:", anstyle::AnsiColor::Cyan, context.color);
+        render::line_to_stderr(&format!("{label} {}", render::safe(&hint)));
+    }
+    code_of(error)
+}
+
+fn code_of(error: &anyhow::Error) -> Code {
+    error
+        .chain()
+        .find_map(|cause| {
+            if cause.is::<UsageError>() {
+                return Some(Code::Usage);
+            }
+            let transfer = cause.downcast_ref::<ocirepo_transfer::Error>().map(ocirepo_transfer::Error::kind);
+            transfer.or_else(|| cause.downcast_ref::<StoreError>().map(StoreError::kind)).map(Code::from)
+        })
+        .unwrap_or(Code::Error)
+}
+
+/// What to do about an error.
+fn hint(error: &StoreError) -> Option<String> {
+    if error.is_out_of_space() {
+        return Some("the disk is full: free some space and try again; the repository is as it was".to_owned());
+    }
+    if error.is_not_writable() {
+        return Some("nothing may be written there: check the owner and the permissions, or work on a copy".to_owned());
+    }
+    Some(match error {
+        StoreError::NotARepository { path, .. } => {
+            format!("make it one with `ocirepo -C {} init`, or name another with -C", path.display())
+        }
+        StoreError::Headless { path, missing } => {
+            let previous = path.join(".ocirepo/index.prev");
+            if *missing == "index.json" && previous.exists() {
+                format!(
+                    "{} is the index before the last change: copy it to index.json; or list what is there, without \
+                     names, with `ocirepo -C {} init --adopt`",
+                    previous.display(),
+                    path.display()
+                )
+            } else {
+                format!("`ocirepo -C {} init --adopt` makes it a repository of what is there", path.display())
+            }
+        }
+        StoreError::Damaged { path, .. } if path.ends_with("index.json") => {
+            let previous = path.with_file_name(".ocirepo").join("index.prev");
+            if previous.exists() {
+                format!("{} is the index before the last change; nothing is written until index.json is mended", previous.display())
+            } else {
+                "nothing is written or swept until it is mended; restore it from a copy".to_owned()
+            }
+        }
+        StoreError::Damaged { path, .. } if path.ends_with("oci-layout") => {
+            "it should say {\"imageLayoutVersion\":\"1.0.0\"}; nothing is written or swept until it is mended".to_owned()
+        }
+        StoreError::UnsupportedVersion { .. } => "use a newer ocirepo; nothing was changed".to_owned(),
+        StoreError::NotFound { .. } => "`ocirepo ls` lists what is there; patterns need --glob".to_owned(),
+        StoreError::Ambiguous { .. } => "say which one: its full name, its digest, or its position as @N".to_owned(),
+        StoreError::TagConflict { .. } => {
+            "--replace takes the tag from the other image; `ocirepo config ref-policy full` lets both stay".to_owned()
+        }
+        StoreError::PolicyConflict { .. } => {
+            "give all but one of them another tag with `ocirepo tag`, and remove the old names".to_owned()
+        }
+        StoreError::LockTimeout { .. } => "wait for them, or allow more time with --lock-timeout 5m".to_owned(),
+        StoreError::LockUnsupported { .. } => {
+            "keep the repository on a file system with flock, such as ext4, xfs, btrfs or tmpfs".to_owned()
+        }
+        StoreError::BrokenManifest { .. } | StoreError::MissingBlob { .. } | StoreError::SizeMismatch { .. } => {
+            "`ocirepo verify` lists all damage; adding the image again heals missing and truncated blobs".to_owned()
+        }
+        StoreError::InvalidReference { .. } => "a reference looks like docker.io/library/alpine:3.11".to_owned(),
+        StoreError::Contended { .. } => "stop the other tool, or try again when it is done".to_owned(),
+        _ => return None,
+    })
+}

@@ -1,0 +1,136 @@
+//! The words of the command line: global flags, and the list of verbs.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands::{add, config, gc, init, inspect, ls, rm, tag, verify, why};
+
+/// Many container images in one plain OCI image layout directory.
+///
+/// The directory is an ordinary image layout that skopeo, podman, umoci, oras and others read and
+/// write. ocirepo adds what they lack: locks, so that commands may run side by side; garbage
+/// collection that never deletes what an image needs; and verification of every byte.
+#[derive(Debug, Parser)]
+#[command(name = "ocirepo", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "\
+Examples:
+  ocirepo init
+  ocirepo add image.tar --ref docker.io/library/alpine:3.11
+  ocirepo ls
+  ocirepo rm alpine:3.11 && ocirepo gc
+
+Exit codes:
+  0 ok   1 error   2 usage   3 reference not found   4 corrupt, or refused for safety
+  5 some items failed   6 lock timeout   7 base blobs missing   8 registry or network
+  9 name conflict or ambiguity")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The repository
+    #[arg(short = 'C', long = "repo", value_name = "DIR", env = "OCIREPO_DIR", default_value = ".", global = true)]
+    pub(crate) repository: PathBuf,
+    /// How to print results
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, global = true)]
+    pub(crate) format: Format,
+    /// Print results and errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Print more, twice for more still
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+    /// How to show progress: a bar on a terminal and lines in a pipe, unless told otherwise
+    #[arg(long, value_enum, value_name = "HOW", default_value_t, global = true)]
+    pub(crate) progress: Progress,
+    /// When to use colour
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t, global = true)]
+    pub(crate) color: Color,
+    /// How many threads hash and read [default: one for each processor]
+    #[arg(short, long, value_name = "N", global = true, value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub(crate) jobs: Option<u16>,
+    /// How long to wait for other ocirepo processes, such as 90 or 5m
+    #[arg(long, value_name = "DURATION", default_value = "60s", global = true, value_parser = parse_duration)]
+    pub(crate) lock_timeout: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// For programs; the shapes are stable
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Progress {
+    /// A bar on a terminal, lines in a pipe
+    #[default]
+    Auto,
+    /// Lines
+    Plain,
+    /// One JSON object a line
+    Json,
+    /// Nothing
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Even in a pipe
+    Always,
+    /// Not even on a terminal
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Init(init::Args),
+    Add(add::Args),
+    Ls(ls::Args),
+    Inspect(inspect::Args),
+    Tag(tag::Args),
+    Rm(rm::Args),
+    Gc(gc::Args),
+    Why(why::Args),
+    Verify(verify::Args),
+    Config(config::Args),
+}
+
+impl Command {
+    /// The verb, as other processes are told that wait for this one.
+    pub(crate) const fn verb(&self) -> &'static str {
+        match self {
+            Self::Init(_) => "init",
+            Self::Add(_) => "add",
+            Self::Ls(_) => "ls",
+            Self::Inspect(_) => "inspect",
+            Self::Tag(_) => "tag",
+            Self::Rm(_) => "rm",
+            Self::Gc(_) => "gc",
+            Self::Why(_) => "why",
+            Self::Verify(_) => "verify",
+            Self::Config(_) => "config",
+        }
+    }
+}
+
+/// A duration such as `90`, `90s`, `5m` or `1h30m`; a bare number is seconds.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
+    }
+    let duration: jiff::SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    Duration::try_from(duration).map_err(|_| "a duration cannot be negative".to_owned())
+}

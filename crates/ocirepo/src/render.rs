@@ -1,0 +1,100 @@
+//! Turning results into text: tables and JSON on stdout, lines on stderr, and nothing that an
+//! image name could use to play with a terminal.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use bytesize::ByteSize;
+use comfy_table::{Table, TableStyle};
+use serde::Serialize;
+
+/// Writes a line to stdout.
+pub(crate) fn line(text: &str) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{text}")
+}
+
+/// Writes a value to stdout as JSON.
+pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, value)?;
+    writeln!(out)
+}
+
+/// Writes a line to stderr. Nobody is left to be told if that fails.
+pub(crate) fn line_to_stderr(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Text from outside, made safe for a terminal: control characters are shown as escapes, as are
+/// the characters that turn the direction of writing.
+pub(crate) fn safe(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if (c.is_control() && c != '\n') || turns {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// A number of bytes for people, in powers of 1000.
+pub(crate) fn size(bytes: u64) -> String {
+    ByteSize::b(bytes).display().si().to_string()
+}
+
+/// `1 blob`, `2 blobs`.
+pub(crate) fn count(number: u64, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
+/// The beginning of a digest, enough for people to tell images apart.
+pub(crate) fn short(digest: &str) -> String {
+    let (algorithm, encoded) = digest.split_once(':').unwrap_or(("", digest));
+    let encoded: String = encoded.chars().take(12).collect();
+    safe(&if algorithm == "sha256" { encoded } else { format!("{algorithm}:{encoded}") })
+}
+
+/// Writes a table without lines to stdout.
+pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> io::Result<()> {
+    let mut table = Table::new();
+    table.load_style(TableStyle::new()).set_header(header.iter().copied());
+    for row in rows {
+        table.add_row(row.iter().map(|cell| safe(cell)));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    for text in table.lines() {
+        line(text.trim_end())?;
+    }
+    Ok(())
+}
+
+/// Text in a colour, if colours are wanted.
+pub(crate) fn paint(text: &str, color: AnsiColor, enabled: bool) -> String {
+    if !enabled {
+        return text.to_owned();
+    }
+    let style = Style::new().bold().fg_color(Some(color.into()));
+    format!("{style}{text}{style:#}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_play_with_the_terminal() {
+        assert_eq!(safe("a\u{1b}[31mb\rc\u{202e}"), "a\\u{1b}[31mb\\u{d}c\\u{202e}");
+        assert_eq!(safe("plain ünïcode\nline"), "plain ünïcode\nline");
+    }
+
+    #[test]
+    fn sizes_are_in_powers_of_1000() {
+        assert_eq!(size(0), "0 B");
+        assert_eq!(size(1_500_000), "1.5 MB");
+    }
+}
