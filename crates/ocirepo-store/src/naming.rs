@@ -56,18 +56,19 @@ pub struct Converted {
 pub fn set_policy(lock: &impl Writing, policy: RefPolicy) -> Result<Converted> {
     let repository = lock.repository();
     let (own, owner) = repository.ensure_own_dir()?;
-    let document = repository.index()?;
-    let from = repository.policy(&document)?;
-    let conflicts = name::tag_conflicts(&document, policy);
-    if !conflicts.is_empty() {
-        let conflicts =
-            conflicts.into_iter().map(|(tag, holders)| format!("{tag}: {}", holders.join(", "))).collect();
-        return Err(Error::PolicyConflict { conflicts });
-    }
-    {
+    let (document, from) = {
+        // From here to the record of the intention nobody else may add a name.
         let _lock = repository.lock_index()?;
+        let document = repository.index()?;
+        let from = repository.policy(&document)?;
+        let conflicts = name::tag_conflicts(&document, policy);
+        if !conflicts.is_empty() {
+            let describe = |(tag, holders): (String, Vec<String>)| format!("{tag}: {}", holders.join(", "));
+            return Err(Error::PolicyConflict { conflicts: conflicts.into_iter().map(describe).collect() });
+        }
         Config::write_converting(&own, from, policy, owner)?;
-    }
+        (document, from)
+    };
     commit(repository, &mut || Ok(()), &mut |_, _| Ok(()))?;
     let renamed = document.entries().iter().filter(|entry| differs(entry, policy)).count();
     Ok(Converted { from, renamed, unchanged: names_without_full_form(&document) })

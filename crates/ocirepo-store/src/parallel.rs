@@ -6,11 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const WORTH_A_THREAD: usize = 32;
 
 /// Applies `work` to every item on up to `jobs` threads; results are in the order of the items.
-pub fn in_parallel<T: Sync, R: Send>(
-    items: &[T],
-    jobs: usize,
-    work: impl Fn(&T) -> R + Sync,
-) -> Vec<R> {
+pub fn in_parallel<T: Sync, R: Send>(items: &[T], jobs: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     on_threads(items, jobs.min(items.len() / WORTH_A_THREAD), work)
 }
 

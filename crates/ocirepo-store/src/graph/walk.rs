@@ -26,6 +26,8 @@ pub struct Blob {
     pub digest: Digest,
     /// Its size as first declared, in bytes; schema 1 declares none.
     pub size: Option<u64>,
+    /// Another size that another descriptor declares. One of the two is wrong.
+    pub other_size: Option<u64>,
     /// Who names it, and how.
     pub parents: Vec<(BlobId, Link)>,
     /// Whether it may legally be absent: `urls`, a non-distributable type, or embedded content.
@@ -147,6 +149,7 @@ impl Graph {
         self.blobs.push(Blob {
             digest: digest.clone(),
             size: None,
+            other_size: None,
             parents: Vec::new(),
             may_be_absent: false,
             is_document: false,
@@ -284,8 +287,11 @@ impl<'a> Walk<'a> {
         let id = self.graph.intern(&descriptor.digest);
         let size = edge.sized.then_some(descriptor.size);
         let blob = &mut self.graph.blobs[id.0 as usize];
-        if let (Some(first), Some(size), true) = (blob.size, size, blob.is_document) {
+        if let (Some(first), Some(size)) = (blob.size, size) {
             if first != size {
+                blob.other_size = Some(size);
+            }
+            if first != size && blob.is_document {
                 let reason = format!("one descriptor gives it {first} bytes, another {size}");
                 self.graph.faults.push(Fault::Broken { blob: id, reason });
             }

@@ -12,12 +12,13 @@
 //!
 //! # Writers without our locks
 //! Between 4 and 5 another tool may still write. The swap shows it: what comes out is then not what
-//! was read. The edit is applied once more, on top of what came out, until the swap is clean. Where
-//! the kernel cannot swap, 5 is a rename and this last gap stays open.
+//! was read. What it changed is merged into ours and swapped in, until the swap is clean. Where the
+//! kernel cannot swap, 5 is a rename and this last gap stays open.
 //!
 //! [`History`]: crate::repository::History
 
 use super::document::{Document, MAX_INDEX_SIZE};
+use super::merge::merge;
 use crate::disk::{self, Dir, Identity};
 use crate::error::{Error, Result};
 use crate::name::{self, RefPolicy};
@@ -61,50 +62,68 @@ pub(crate) fn commit<T>(
     let (own, owner) = repository.ensure_own_dir()?;
     keep_leftover(&own)?;
     let mut prepared = false;
-    let mut prepare = || if std::mem::replace(&mut prepared, true) { Ok(()) } else { prepare() };
-    let mut base = repository.read_index()?;
-    // Once a swap went wrong, what must come out next is the index that we put in.
-    let mut expected: Option<Vec<u8>> = None;
     for _ in 0..ATTEMPTS {
+        let base = repository.read_index()?;
         let config = Config::read(&own)?;
         let policy = config.map_or_else(|| RefPolicy::infer(&base.document), |config| config.policy);
-        let unedited = base.document.to_bytes();
+        let mut document = base.document.clone();
         if config.is_some_and(|config| config.converting) {
-            name::convert(&mut base.document, policy);
+            name::convert(&mut document, policy);
         }
-        let value = edit(&mut base.document, policy)?;
-        let bytes = base.document.to_bytes();
-        let changed = bytes != unedited || expected.is_some();
+        let value = edit(&mut document, policy)?;
+        let bytes = document.to_bytes();
+        let changed = bytes != base.document.to_bytes();
         if changed {
             disk::write_synced(&own, NEXT, &bytes, owner)?;
         }
-        prepare()?;
+        if !prepared {
+            prepare()?;
+            prepared = true;
+        }
         if config.is_none() {
             Config::write(&own, policy, owner)?;
         }
         if changed {
-            History::announce(&own, &bytes, Some(expected.as_ref().unwrap_or(&base.bytes)), owner)?;
-            if expected.is_none() && !base.is_current(repository)? {
-                base = repository.read_index()?;
+            History::announce(&own, &bytes, Some(&base.bytes), owner)?;
+            if !base.is_current(repository)? {
                 continue;
             }
-            let must_come_out = expected.as_ref().unwrap_or(&base.bytes);
-            if let Some(other) = swap(repository, &own, must_come_out)? {
-                base = other;
-                expected = Some(bytes);
-                continue;
-            }
+            put_in_place(repository, &own, (base.document, base.bytes), (document, bytes))?;
         }
         if config.is_some_and(|config| config.converting) {
             Config::write(&own, policy, owner)?;
         }
         return Ok(value);
     }
-    Err(Error::Contended { path: repository.path().join(INDEX) })
+    Err(contended(repository))
+}
+
+fn contended(repository: &Repository) -> Error {
+    Error::Contended { path: repository.path().join(INDEX) }
+}
+
+/// Swaps the new index in for the one that it was made from, until nobody has come between.
+fn put_in_place(
+    repository: &Repository,
+    own: &Dir,
+    base: (Document, Vec<u8>),
+    new: (Document, Vec<u8>),
+) -> Result<()> {
+    let (mut expected, mut ours) = (base, new);
+    for _ in 0..ATTEMPTS {
+        let Some(theirs) = swap(repository, own, &expected.1)? else { return Ok(()) };
+        let merged = merge(&expected.0, theirs, &ours.0);
+        let bytes = merged.to_bytes();
+        let owner = repository.root().owner()?;
+        disk::replace(own, NEXT, &bytes, owner)?;
+        History::announce(own, &bytes, Some(&ours.1), owner)?;
+        expected = std::mem::replace(&mut ours, (merged, bytes));
+    }
+    Err(contended(repository))
 }
 
 /// Puts the new index in place. Gives what came out instead of `expected`, if something else did.
-fn swap(repository: &Repository, own: &Dir, expected: &[u8]) -> Result<Option<Snapshot>> {
+fn swap(repository: &Repository, own: &Dir, expected: &[u8]) -> Result<Option<Document>> {
     let root = repository.root();
     if !own.swap(NEXT, root, INDEX)? {
         disk::replace(own, PREVIOUS, expected, root.owner()?)?;
@@ -123,16 +142,16 @@ fn swap(repository: &Repository, own: &Dir, expected: &[u8]) -> Result<Option<Sn
 
 /// What came out of a swap, unless it is what was expected. A tool that was writing the file in
 /// place goes on writing it where it is now; its work is taken once it can be parsed.
-fn read_settled(own: &Dir, expected: &[u8]) -> Result<Option<Snapshot>> {
+fn read_settled(own: &Dir, expected: &[u8]) -> Result<Option<Document>> {
     let path = own.path().join(NEXT);
     let mut reason = "it is gone".to_owned();
     for _ in 0..40 {
-        if let Some((bytes, stat)) = own.read(NEXT, MAX_INDEX_SIZE)? {
+        if let Some((bytes, _)) = own.read(NEXT, MAX_INDEX_SIZE)? {
             if bytes == expected {
                 return Ok(None);
             }
             match Document::parse(&bytes) {
-                Ok(document) => return Ok(Some(Snapshot { document, bytes, identity: stat.identity })),
+                Ok(document) => return Ok(Some(document)),
                 Err(error) => reason = error,
             }
         }
@@ -149,5 +168,47 @@ pub(crate) fn keep_leftover(own: &Dir) -> Result<()> {
         own.unlink(NEXT).map(drop)
     } else {
         own.rename(NEXT, own, PREVIOUS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{InitOptions, Settings};
+
+    fn document(entries: &str) -> (Document, Vec<u8>) {
+        let text = format!(r#"{{"schemaVersion":2,"manifests":[{entries}]}}"#);
+        (Document::parse(text.as_bytes()).unwrap(), text.into_bytes())
+    }
+
+    #[test]
+    fn a_change_that_comes_out_of_the_swap_is_merged_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let (repository, _) =
+            Repository::init(dir.path(), InitOptions::default(), Settings::default()).unwrap();
+        let (own, owner) = repository.ensure_own_dir().unwrap();
+        // Another tool has made "1" into "1,2" since we read it; we make it "1,3".
+        repository.root().create(INDEX, owner).unwrap();
+        std::fs::write(dir.path().join(INDEX), document("1,2").1).unwrap();
+        disk::write_synced(&own, NEXT, &document("1,3").1, owner).unwrap();
+        put_in_place(&repository, &own, document("1"), document("1,3")).unwrap();
+        assert_eq!(std::fs::read(dir.path().join(INDEX)).unwrap(), document("1,3,2").1);
+        assert!(own.stat(NEXT).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_kept_unless_it_is_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let (repository, _) =
+            Repository::init(dir.path(), InitOptions::default(), Settings::default()).unwrap();
+        let (own, owner) = repository.ensure_own_dir().unwrap();
+        disk::write_synced(&own, NEXT, &document("1").1, owner).unwrap();
+        keep_leftover(&own).unwrap();
+        assert_eq!(own.read(PREVIOUS, 1024).unwrap().unwrap().0, document("1").1);
+        History::announce(&own, &document("2").1, None, owner).unwrap();
+        disk::write_synced(&own, NEXT, &document("2").1, owner).unwrap();
+        keep_leftover(&own).unwrap();
+        assert!(own.stat(NEXT).unwrap().is_none());
+        assert_eq!(own.read(PREVIOUS, 1024).unwrap().unwrap().0, document("1").1);
     }
 }

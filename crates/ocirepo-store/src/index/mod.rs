@@ -10,6 +10,7 @@ mod document;
 pub mod edit;
 mod entry;
 pub(crate) mod json;
+mod merge;
 
 pub use document::{Document, MAX_INDEX_SIZE};
 pub use entry::{Entry, IMAGE_NAME, REF_NAME};

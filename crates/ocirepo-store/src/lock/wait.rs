@@ -49,9 +49,15 @@ pub(super) fn acquire(dir: &Dir, name: &str, owner: Owner, mode: Mode, waiting: 
     Ok(file)
 }
 
-/// A shared lock on a file that may not exist; a file system without locks counts as no file.
+/// A shared lock on a file that may not exist. A file that may not be opened, and a file system
+/// without locks, count as no file.
 pub(super) fn acquire_if_there(dir: &Dir, name: &str, waiting: &Waiting) -> Result<Option<File>> {
-    let Some(file) = dir.open_lock(name, None)? else { return Ok(None) };
+    let file = match dir.open_lock(name, None) {
+        Ok(Some(file)) => file,
+        Ok(None) => return Ok(None),
+        Err(error) if error.is_not_writable() => return Ok(None),
+        Err(error) => return Err(error),
+    };
     match wait_for(dir, name, &file, Mode::Shared, waiting) {
         Ok(()) => Ok(Some(file)),
         Err(Error::LockUnsupported { .. }) => Ok(None),

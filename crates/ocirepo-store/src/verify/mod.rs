@@ -14,7 +14,7 @@ use crate::blob::{self, Listing};
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::gc::mark::mark;
-use crate::graph::{BlobId, Fault, Graph, Link, Walk};
+use crate::graph::{Ancestry, BlobId, Fault, Graph, Link, Walk};
 use crate::index::{Document, Entry};
 use crate::ingest;
 use crate::progress::Progress;
@@ -67,7 +67,8 @@ pub fn verify(repository: &Repository, options: &Options, progress: &dyn Progres
     blobs.extend(graph.blobs().map(|(_, blob)| blob.digest.clone()));
     let state = hash::examine(repository, blobs, !options.quick, progress)?;
 
-    let mut findings = Findings { repository, graph: &graph, state: &state, found: Vec::new() };
+    let mut findings =
+        Findings { repository, graph: &graph, state: &state, ancestry: graph.ancestry(), found: Vec::new() };
     findings.faults();
     findings.blobs();
     if everything {
@@ -103,6 +104,7 @@ struct Findings<'a> {
     repository: &'a Repository,
     graph: &'a Graph,
     state: &'a BTreeMap<Digest, hash::State>,
+    ancestry: Ancestry<'a>,
     found: Vec<Finding>,
 }
 
@@ -113,7 +115,7 @@ impl Findings<'_> {
             kind,
             digest: Some(digest.to_string()),
             path: Some(self.repository.blobs().path(digest)),
-            images: self.graph.ancestry().labels_of(blob),
+            images: self.ancestry.labels_of(blob),
             message,
         });
     }
@@ -121,7 +123,6 @@ impl Findings<'_> {
     /// What the walk stumbled over.
     fn faults(&mut self) {
         let graph = self.graph;
-        let ancestry = graph.ancestry();
         for fault in &graph.faults {
             match fault {
                 Fault::BrokenEntry { root, reason } => {
@@ -132,8 +133,11 @@ impl Findings<'_> {
                 Fault::Broken { blob, reason } if self.is_sound(*blob) => {
                     self.add(Kind::BrokenManifest, *blob, reason.clone());
                 }
+                Fault::Broken { blob, reason } if self.is_absent(*blob) => {
+                    self.add(Kind::Unreadable, *blob, reason.clone());
+                }
                 Fault::Broken { .. } => {}
-                Fault::Missing { blob } if ancestry.is_root(*blob) => {
+                Fault::Missing { blob } if self.ancestry.is_root(*blob) => {
                     self.add(Kind::MissingRoot, *blob, "the manifest of the image is not there".to_owned());
                 }
                 Fault::Missing { blob }
@@ -162,6 +166,11 @@ impl Findings<'_> {
             && state.hashes_to.as_ref().is_none_or(|found| *found == blob.digest)
     }
 
+    /// Whether no regular file stands in the place of a blob.
+    fn is_absent(&self, blob: BlobId) -> bool {
+        self.state.get(&self.graph.blob(blob).digest).is_none_or(|state| state.size.is_none())
+    }
+
     /// Every blob that the images need.
     fn blobs(&mut self) {
         for (id, blob) in self.graph.blobs() {
@@ -178,7 +187,8 @@ impl Findings<'_> {
                 }
                 continue;
             };
-            if let Some(expected) = blob.size.filter(|&expected| expected != size) {
+            let declared = [blob.size, blob.other_size].into_iter().flatten();
+            if let Some(expected) = declared.into_iter().find(|&expected| expected != size) {
                 self.add(Kind::WrongSize, id, format!("it should be {expected} bytes, but there are {size}"));
             } else if let Some(found) = state.hashes_to.as_ref().filter(|found| **found != blob.digest) {
                 self.add(Kind::Corrupt, id, format!("its content hashes to {found}"));
