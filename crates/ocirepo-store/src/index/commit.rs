@@ -63,16 +63,19 @@ pub(crate) fn commit<T>(
     keep_leftover(&own)?;
     let mut prepared = false;
     for _ in 0..ATTEMPTS {
-        let base = repository.read_index()?;
+        let mut base = repository.read_index()?;
         let config = Config::read(&own)?;
         let policy = config.map_or_else(|| RefPolicy::infer(&base.document), |config| config.policy);
-        let mut document = base.document.clone();
+        // Only an index that somebody else wrote differs from what we would write unedited.
+        let unedited = Some(base.document.to_bytes()).filter(|bytes| *bytes != base.bytes);
+        let mut document = std::mem::replace(&mut base.document, Document::empty());
         if config.is_some_and(|config| config.converting) {
             name::convert(&mut document, policy);
         }
         let value = edit(&mut document, policy)?;
         let bytes = document.to_bytes();
-        let changed = bytes != base.document.to_bytes();
+        let changed = bytes != *unedited.as_ref().unwrap_or(&base.bytes);
+        drop(unedited);
         if changed {
             disk::write_synced(&own, NEXT, &bytes, owner)?;
         }
@@ -88,7 +91,7 @@ pub(crate) fn commit<T>(
             if !base.is_current(repository)? {
                 continue;
             }
-            put_in_place(repository, &own, (base.document, base.bytes), (document, bytes))?;
+            put_in_place(repository, &own, base.bytes, document, bytes)?;
         }
         if config.is_some_and(|config| config.converting) {
             Config::write(&own, policy, owner)?;
@@ -106,18 +109,20 @@ fn contended(repository: &Repository) -> Error {
 fn put_in_place(
     repository: &Repository,
     own: &Dir,
-    base: (Document, Vec<u8>),
-    new: (Document, Vec<u8>),
+    base: Vec<u8>,
+    mut document: Document,
+    mut bytes: Vec<u8>,
 ) -> Result<()> {
-    let (mut expected, mut ours) = (base, new);
+    let mut expected = base;
     for _ in 0..ATTEMPTS {
-        let Some(theirs) = swap(repository, own, &expected.1)? else { return Ok(()) };
-        let merged = merge(&expected.0, theirs, &ours.0);
-        let bytes = merged.to_bytes();
+        let Some(theirs) = swap(repository, own, &expected)? else { return Ok(()) };
+        let damaged = |reason| Error::Damaged { path: repository.path().join(INDEX), reason };
+        let base = Document::parse(&expected).map_err(damaged)?;
+        document = merge(&base, theirs, &document);
+        expected = std::mem::replace(&mut bytes, document.to_bytes());
         let owner = repository.root().owner()?;
         disk::replace(own, NEXT, &bytes, owner)?;
-        History::announce(own, &bytes, Some(&ours.1), owner)?;
-        expected = std::mem::replace(&mut ours, (merged, bytes));
+        History::announce(own, &bytes, Some(&expected), owner)?;
     }
     Err(contended(repository))
 }
@@ -191,7 +196,8 @@ mod tests {
         repository.root().create(INDEX, owner).unwrap();
         std::fs::write(dir.path().join(INDEX), document("1,2").1).unwrap();
         disk::write_synced(&own, NEXT, &document("1,3").1, owner).unwrap();
-        put_in_place(&repository, &own, document("1"), document("1,3")).unwrap();
+        let (ours, bytes) = document("1,3");
+        put_in_place(&repository, &own, document("1").1, ours, bytes).unwrap();
         assert_eq!(std::fs::read(dir.path().join(INDEX)).unwrap(), document("1,3,2").1);
         assert!(own.stat(NEXT).unwrap().is_none());
     }

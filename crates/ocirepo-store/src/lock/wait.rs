@@ -31,9 +31,11 @@ pub(super) enum Mode {
     Exclusive,
 }
 
-/// The first nap; each is twice the last, up to [`LONGEST_NAP`].
-const FIRST_NAP: Duration = Duration::from_micros(200);
-const LONGEST_NAP: Duration = Duration::from_millis(10);
+/// The first nap; each is twice the last, up to [`SHORT_NAP`] while the wait may still be short,
+/// which is what waiting for `index.lock` is, and up to [`LONG_NAP`] after that.
+const FIRST_NAP: Duration = Duration::from_micros(100);
+const SHORT_NAP: Duration = Duration::from_millis(1);
+const LONG_NAP: Duration = Duration::from_millis(20);
 
 /// After this long, whoever waits is told what for.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -100,6 +102,6 @@ fn wait_for(dir: &Dir, name: &str, file: &File, mode: Mode, waiting: &Waiting) -
             tracing::warn!("waiting for {}, held by {holders}", path.display());
         }
         std::thread::sleep(nap.min(waiting.timeout.saturating_sub(waited)));
-        nap = (nap * 2).min(LONGEST_NAP);
+        nap = (nap * 2).min(if waited < PATIENCE { SHORT_NAP } else { LONG_NAP });
     }
 }
