@@ -87,10 +87,14 @@ fn code_of(error: &anyhow::Error) -> Code {
 /// What to do about an error.
 fn hint(error: &StoreError) -> Option<String> {
     if error.is_out_of_space() {
-        return Some("the disk is full: free some space and try again; the repository is as it was".to_owned());
+        return Some(
+            "the disk is full: free some space and try again; the repository is as it was".to_owned(),
+        );
     }
     if error.is_not_writable() {
-        return Some("nothing may be written there: check the owner and the permissions, or work on a copy".to_owned());
+        return Some(
+            "nothing may be written there: check the owner and the permissions, or work on a copy".to_owned(),
+        );
     }
     Some(match error {
         StoreError::NotARepository { path, .. } => {
@@ -112,31 +116,45 @@ fn hint(error: &StoreError) -> Option<String> {
         StoreError::Damaged { path, .. } if path.ends_with("index.json") => {
             let previous = path.with_file_name(".ocirepo").join("index.prev");
             if previous.exists() {
-                format!("{} is the index before the last change; nothing is written until index.json is mended", previous.display())
+                format!(
+                    "{} is the index before the last change; nothing is written until index.json is mended",
+                    previous.display()
+                )
             } else {
                 "nothing is written or swept until it is mended; restore it from a copy".to_owned()
             }
         }
         StoreError::Damaged { path, .. } if path.ends_with("oci-layout") => {
-            "it should say {\"imageLayoutVersion\":\"1.0.0\"}; nothing is written or swept until it is mended".to_owned()
+            "it should say {\"imageLayoutVersion\":\"1.0.0\"}; nothing is written or swept until it is mended"
+                .to_owned()
         }
         StoreError::UnsupportedVersion { .. } => "use a newer ocirepo; nothing was changed".to_owned(),
         StoreError::NotFound { .. } => "`ocirepo ls` lists what is there; patterns need --glob".to_owned(),
-        StoreError::Ambiguous { .. } => "say which one: its full name, its digest, or its position as @N".to_owned(),
+        StoreError::Ambiguous { .. } => {
+            "say which one: its full name, its digest, or its position as @N".to_owned()
+        }
         StoreError::TagConflict { .. } => {
-            "--replace takes the tag from the other image; `ocirepo config ref-policy full` lets both stay".to_owned()
+            "--replace takes the tag from the other image; `ocirepo config ref-policy full` lets both stay"
+                .to_owned()
         }
         StoreError::PolicyConflict { .. } => {
             "give all but one of them another tag with `ocirepo tag`, and remove the old names".to_owned()
         }
-        StoreError::LockTimeout { .. } => "wait for them, or allow more time with --lock-timeout 5m".to_owned(),
+        StoreError::LockTimeout { .. } => {
+            "wait for them, or allow more time with --lock-timeout 5m".to_owned()
+        }
         StoreError::LockUnsupported { .. } => {
             "keep the repository on a file system with flock, such as ext4, xfs, btrfs or tmpfs".to_owned()
         }
-        StoreError::BrokenManifest { .. } | StoreError::MissingBlob { .. } | StoreError::SizeMismatch { .. } => {
-            "`ocirepo verify` lists all damage; adding the image again heals missing and truncated blobs".to_owned()
+        StoreError::BrokenManifest { .. }
+        | StoreError::MissingBlob { .. }
+        | StoreError::SizeMismatch { .. } => {
+            "`ocirepo verify` lists all damage; adding the image again heals missing and truncated blobs"
+                .to_owned()
         }
-        StoreError::InvalidReference { .. } => "a reference looks like docker.io/library/alpine:3.11".to_owned(),
+        StoreError::InvalidReference { .. } => {
+            "a reference looks like docker.io/library/alpine:3.11".to_owned()
+        }
         StoreError::Contended { .. } => "stop the other tool, or try again when it is done".to_owned(),
         _ => return None,
     })

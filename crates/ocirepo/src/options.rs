@@ -36,7 +36,14 @@ pub(crate) struct Cli {
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// The repository
-    #[arg(short = 'C', long = "repo", value_name = "DIR", env = "OCIREPO_DIR", default_value = ".", global = true)]
+    #[arg(
+        short = 'C',
+        long = "repo",
+        value_name = "DIR",
+        env = "OCIREPO_DIR",
+        default_value = ".",
+        global = true
+    )]
     pub(crate) repository: PathBuf,
     /// How to print results
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t, global = true)]

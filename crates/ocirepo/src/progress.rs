@@ -85,7 +85,7 @@ impl ocirepo_store::Progress for Reporter {
         if let Some(task) = self.task().take() {
             if let Some(bar) = &task.bar {
                 bar.finish_and_clear();
-            } else {
+            } else if task.done > 0 {
                 task.tell(self.how, true);
             }
         }
@@ -109,7 +109,12 @@ impl Task {
             render::line_to_stderr(&format!("{}: {} in {seconds:.1} s", self.name, amount(self.done)));
         } else if let Some(total) = self.total.filter(|&total| total > 0) {
             let percent = self.done.saturating_mul(100) / total;
-            render::line_to_stderr(&format!("{}: {percent} %, {} of {}", self.name, amount(self.done), amount(total)));
+            render::line_to_stderr(&format!(
+                "{}: {percent} %, {} of {}",
+                self.name,
+                amount(self.done),
+                amount(total)
+            ));
         } else {
             render::line_to_stderr(&format!("{}: {}", self.name, amount(self.done)));
         }

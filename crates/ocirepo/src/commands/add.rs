@@ -74,7 +74,9 @@ struct Added {
 
 impl Added {
     fn take(&mut self, source: &str, imported: Imported, context: &Context) -> Result<()> {
-        for warning in imported.warnings.iter().chain(imported.images.iter().flat_map(|image| &image.warnings)) {
+        for warning in
+            imported.warnings.iter().chain(imported.images.iter().flat_map(|image| &image.warnings))
+        {
             context.warn(&format!("{source}: {warning}"));
         }
         for image in &imported.images {
@@ -91,7 +93,8 @@ impl Added {
         }
         let counts = imported.counts;
         if context.format == Format::Table && !context.quiet {
-            let new = format!("{} new ({})", render::count(counts.new, "blob"), render::size(counts.new_bytes));
+            let new =
+                format!("{} new ({})", render::count(counts.new, "blob"), render::size(counts.new_bytes));
             context.say(&format!("{}: {new}, {} already there", render::safe(source), counts.reused));
         }
         self.counts.new += counts.new;

@@ -88,7 +88,8 @@ fn print(plan: &Plan, swept: &Swept, dry_run: bool, context: &Context) -> Result
             render::line(&format!("{did} {} {}", blob.digest, render::size(blob.size)))?;
         }
     }
-    let amount = |amount: Amount| format!("{}, {}", render::count(amount.blobs, "blob"), render::size(amount.bytes));
+    let amount =
+        |amount: Amount| format!("{}, {}", render::count(amount.blobs, "blob"), render::size(amount.bytes));
     if !plan.is_refused() {
         render::line(&format!("{did} {}; kept {}", amount(swept.blobs), amount(plan.kept)))?;
     }
@@ -119,8 +120,10 @@ fn explain(refusal: &Refusal, context: &Context) {
             "`ocirepo verify` lists all damage; add the image again, or `ocirepo rm` it".to_owned(),
         ),
         Refusal::MissingRoots => (
-            "nothing was deleted: the manifest of an image is not there, so what it keeps cannot be known".to_owned(),
-            "bring it back by adding the image again, `ocirepo rm` it, or give --ignore-missing-roots".to_owned(),
+            "nothing was deleted: the manifest of an image is not there, so what it keeps cannot be known"
+                .to_owned(),
+            "bring it back by adding the image again, `ocirepo rm` it, or give --ignore-missing-roots"
+                .to_owned(),
         ),
         Refusal::EmptyIndex => (
             "nothing was deleted: index.json has no entries, but ocirepo did not write it so".to_owned(),
@@ -129,7 +132,10 @@ fn explain(refusal: &Refusal, context: &Context) {
         Refusal::SharedBlobs(links) => {
             let links: Vec<_> = links.iter().map(|path| path.display().to_string()).collect();
             (
-                format!("nothing was deleted: {} is a link, so others may share these blobs", links.join(", ")),
+                format!(
+                    "nothing was deleted: {} is a link, so others may share these blobs",
+                    links.join(", ")
+                ),
                 "name every repository that does with --also-root DIR".to_owned(),
             )
         }

@@ -46,7 +46,9 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
             Initialised::Adopted { images } => ("adopted", images),
         };
         let path = path.display().to_string();
-        render::json(&json!({ "path": path, "state": state, "refPolicy": policy.as_str(), "adoptedImages": images }))?;
+        render::json(
+            &json!({ "path": path, "state": state, "refPolicy": policy.as_str(), "adoptedImages": images }),
+        )?;
         return Ok(Code::Ok);
     }
     let shown = path.display();
@@ -59,7 +61,9 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     }));
     if outcome == Initialised::AlreadyThere && args.ref_policy.is_some_and(|wanted| wanted != policy) {
         let wanted = args.ref_policy.unwrap_or_default();
-        context.warn(&format!("its ref policy stays {policy}; `ocirepo config ref-policy {wanted}` converts it"));
+        context.warn(&format!(
+            "its ref policy stays {policy}; `ocirepo config ref-policy {wanted}` converts it"
+        ));
     }
     Ok(Code::Ok)
 }

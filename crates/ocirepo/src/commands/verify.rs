@@ -73,7 +73,8 @@ fn describe(finding: &Finding) -> String {
         (None, Some(path)) => format!("{} ", path.display()),
         (None, None) => String::new(),
     };
-    let images = if finding.images.is_empty() { String::new() } else { format!(" ({})", finding.images.join(", ")) };
+    let images =
+        if finding.images.is_empty() { String::new() } else { format!(" ({})", finding.images.join(", ")) };
     format!("{} {subject}{}{images}", finding.kind.as_str(), finding.message)
 }
 

@@ -29,7 +29,9 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
         let path: Vec<_> = why
             .path
             .iter()
-            .map(|step| json!({ "digest": step.digest.as_str(), "link": step.link.map_or("root", link_name) }))
+            .map(
+                |step| json!({ "digest": step.digest.as_str(), "link": step.link.map_or("root", link_name) }),
+            )
             .collect();
         render::json(&json!({
             "digest": why.digest.as_str(),
