@@ -1,1 +1,48 @@
-//! x
+//! Image archives into and out of a repository.
+//!
+//! This crate knows the formats: what `docker save`, `podman save`, `skopeo copy`, `crane pull`,
+//! `ctr images export` and their kin write. How a repository lies on disk is the business of
+//! `ocirepo-store`, through whose ingest everything here goes.
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | `source` | what the input is: file, directory or stream, and its outer compression |
+//! | `archive` | members by name, whether they lie in a directory, a tar file or a spooled stream |
+//! | `import` | what the members mean: OCI layouts, docker archives, and both in one |
+//!
+//! A further input format is a module beside `import::docker` that turns members into roots;
+//! exports (`export`) and bundles (`bundle`) will stand beside `import`.
+//!
+//! # What it promises
+//! - One source is all or nothing: what fails leaves the repository as it was.
+//! - Every blob is proven, by size and then by digest, before it is part of anything.
+//! - A file and the same bytes as a stream give the same result.
+//! - Memory stays flat however large a layer is.
+//! - Names inside an archive never become paths, and links are followed in a table only.
+//!
+//! # Example
+//! ```no_run
+//! use ocirepo_store::{Repository, Settings, Silent};
+//! use ocirepo_transfer::{ImportOptions, Source, import};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let repository = Repository::open("images".as_ref(), Settings::default())?;
+//! let lock = repository.lock_shared()?;
+//! let imported = import(&lock, &Source::parse("alpine.tar"), &ImportOptions::default(), &Silent)?;
+//! for image in imported.images {
+//!     println!("{} {}", image.digest, image.reference.unwrap_or_default());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod archive;
+mod error;
+mod import;
+mod source;
+
+pub use error::{Error, Result};
+pub use import::{ImportOptions, Imported, ImportedImage, import, import_stream};
+pub use source::Source;

@@ -1,0 +1,96 @@
+//! A directory as a source: an image layout, or an archive that somebody unpacked.
+//!
+//! Names are looked up below the directory. Links inside it are followed, since unpacked archives
+//! and shared blob stores have them; a link that leads out of it is refused, except on the way to
+//! a blob, whose content is proven by its name.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::{Content, Member, Place, paths};
+use crate::error::{Error, Result};
+
+/// A directory of members.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    label: String,
+    root: PathBuf,
+}
+
+impl Directory {
+    pub(crate) fn open(path: &Path, label: String) -> Result<Self> {
+        let root = fs::canonicalize(path).map_err(|source| Error::Read { archive: label.clone(), source })?;
+        Ok(Self { label, root })
+    }
+
+    /// The directory itself, without links in its path.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn read_error(&self, source: io::Error) -> Error {
+        Error::Read { archive: self.label.clone(), source }
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+impl Content for Directory {
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn find(&self, name: &str) -> Result<Option<Member>> {
+        let Some(name) = paths::clean(name) else {
+            return Err(Error::member(&self.label, name, "its name is not usable"));
+        };
+        let path = match fs::canonicalize(self.root.join(&name)) {
+            Ok(path) => path,
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(self.read_error(error)),
+        };
+        let inside = path.strip_prefix(&self.root).ok();
+        if inside.is_none() && paths::blob_digest(&name).is_none() {
+            return Err(Error::member(&self.label, &name, "it is a link out of the directory"));
+        }
+        let metadata = fs::metadata(&path).map_err(|error| self.read_error(error))?;
+        if !metadata.is_file() {
+            return Err(Error::member(&self.label, &name, "it is not a regular file"));
+        }
+        let own = inside.map_or(name, |path| path.to_string_lossy().into_owned());
+        Ok(Some(Member { name: own, size: metadata.len(), place: Place::Path(path) }))
+    }
+
+    fn open<'a>(&'a self, member: &Member) -> Result<Box<dyn Read + Send + 'a>> {
+        let Place::Path(path) = &member.place else {
+            return Err(Error::member(&self.label, &member.name, "it is not in the directory"));
+        };
+        Ok(Box::new(File::open(path).map_err(|error| self.read_error(error))?))
+    }
+
+    fn folders(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(&self.root) else { return Vec::new() };
+        let mut folders: Vec<String> = entries
+            .filter_map(|entry| entry.ok())
+            .filter(|entry| entry.path().is_dir())
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        folders.sort_unstable();
+        folders
+    }
+
+    fn has_below(&self, folder: &str) -> bool {
+        fs::read_dir(self.root.join(folder)).is_ok_and(|mut entries| entries.next().is_some())
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.has_below("")
+    }
+
+    fn warnings(&self) -> &[String] {
+        &[]
+    }
+}

@@ -1,0 +1,176 @@
+//! A tar stream, read once: members go to the ingest's staging, hashed on the way.
+//!
+//! Every format writes the index last, so nothing is known about a member when it comes. It is
+//! staged as a blob; what turns out to be needed is kept, the rest goes with the session. A large
+//! blob that lies under its digest and that the repository has already is passed over.
+
+use std::io::Read;
+
+use ocirepo_store::graph::MAX_MANIFEST_SIZE;
+use ocirepo_store::ingest::{Ingest, Staged};
+use ocirepo_store::{Algorithm, Digest, Progress};
+
+use super::headers::{Header, Headers, Kind};
+use super::input::{Input, Stream};
+use super::table::{DIFFER, Lookup, Table};
+use super::tar_file::{NO_MEMBERS, fault_of, trailing_warning};
+use super::{Content, Member, Place, buffer_for, paths};
+use crate::error::{Error, Result, escape};
+
+/// The content of a member, as an index into the list of them.
+#[derive(Debug)]
+enum Held {
+    Staged(Staged),
+    Repository(Digest, u64),
+}
+
+impl Held {
+    fn digest(&self) -> &Digest {
+        match self {
+            Self::Staged(staged) => staged.digest(),
+            Self::Repository(digest, _) => digest,
+        }
+    }
+}
+
+/// A stream that was read to its end.
+pub(crate) struct Spool<'i, 'l> {
+    label: String,
+    ingest: &'i Ingest<'l>,
+    held: Vec<Held>,
+    table: Table<usize>,
+    warnings: Vec<String>,
+}
+
+impl<'i, 'l> Spool<'i, 'l> {
+    /// Reads `stream` to its end.
+    ///
+    /// # Errors
+    /// When it is no tar or ends too early, and when nothing can be written.
+    pub(crate) fn read(
+        stream: impl Read,
+        label: String,
+        ingest: &'i Ingest<'l>,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let mut headers = Headers::new(Stream::new(stream));
+        let mut spool = Self { label, ingest, held: Vec::new(), table: Table::new(), warnings: Vec::new() };
+        while let Some(header) = headers.next().map_err(|fault| fault_of(&spool.label, fault))? {
+            spool.take(&header, headers.input(), progress)?;
+        }
+        if headers.seen() == 0 {
+            return Err(Error::NotAnArchive { archive: spool.label, reason: NO_MEMBERS.to_owned() });
+        }
+        if headers.trailing(true).map_err(|error| Error::read(&spool.label, error))? {
+            spool.warnings.push(trailing_warning(&spool.label));
+        }
+        Ok(spool)
+    }
+
+    fn take(&mut self, header: &Header, input: &mut impl Input, progress: &dyn Progress) -> Result<()> {
+        if header.kind != Kind::File {
+            self.table.insert(header, usize::MAX);
+            return self.pour(header, input, progress, &mut |_| Ok(()));
+        }
+        let digest = paths::clean(&header.name).and_then(|name| paths::blob_digest(&name));
+        let held = match digest.as_ref().filter(|digest| self.is_held(digest, header.size)) {
+            Some(digest) => {
+                self.pour(header, input, progress, &mut |_| Ok(()))?;
+                Held::Repository(digest.clone(), header.size)
+            }
+            None => {
+                let algorithm = digest.and_then(|digest| digest.algorithm()).unwrap_or(Algorithm::Sha256);
+                let mut writer = self.ingest.writer(algorithm)?;
+                self.pour(header, input, progress, &mut |chunk| Ok(writer.push(chunk)?))?;
+                Held::Staged(writer.finish()?)
+            }
+        };
+        self.table.insert(header, self.held.len());
+        self.held.push(held);
+        Ok(())
+    }
+
+    /// Documents are always taken from the stream: they have to be read in any case.
+    fn is_held(&self, digest: &Digest, size: u64) -> bool {
+        size > MAX_MANIFEST_SIZE
+            && self.ingest.repository().blob_size(digest).is_ok_and(|held| held == Some(size))
+    }
+
+    fn pour(
+        &self,
+        header: &Header,
+        input: &mut impl Input,
+        progress: &dyn Progress,
+        sink: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut buffer = vec![0; buffer_for(header.size)];
+        let mut done = 0;
+        while done < header.size {
+            let wanted = usize::try_from(header.size - done).unwrap_or(usize::MAX).min(buffer.len());
+            let read = input
+                .read_from(header.offset + done, &mut buffer[..wanted])
+                .map_err(|error| Error::read(&self.label, error))?;
+            if read < wanted {
+                return Err(Error::Damaged {
+                    archive: self.label.clone(),
+                    reason: format!("it ends inside the member {}", escape(&header.name)),
+                });
+            }
+            sink(&buffer[..read])?;
+            progress.advance(read as u64);
+            done += read as u64;
+        }
+        Ok(())
+    }
+}
+
+impl Content for Spool<'_, '_> {
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn find(&self, name: &str) -> Result<Option<Member>> {
+        let Some(cleaned) = paths::clean(name) else {
+            return Err(Error::member(&self.label, name, "its name is not usable"));
+        };
+        match self.table.find(&cleaned) {
+            Lookup::Absent => Ok(None),
+            Lookup::Unusable(reason) => Err(Error::member(&self.label, &cleaned, reason)),
+            Lookup::Found { name, places } => {
+                let held = &self.held[*places[0]];
+                if places[1..].iter().any(|&&other| self.held[other].digest() != held.digest()) {
+                    return Err(Error::member(&self.label, name, DIFFER));
+                }
+                let (size, place) = match held {
+                    Held::Staged(staged) => (staged.size(), Place::Staged(staged.clone())),
+                    Held::Repository(digest, size) => (*size, Place::Held(digest.clone())),
+                };
+                Ok(Some(Member { name: name.to_owned(), size, place }))
+            }
+        }
+    }
+
+    fn open<'a>(&'a self, member: &Member) -> Result<Box<dyn Read + Send + 'a>> {
+        match &member.place {
+            Place::Staged(staged) => Ok(Box::new(self.ingest.open(staged)?)),
+            Place::Held(digest) => Ok(Box::new(self.ingest.open_kept(digest)?)),
+            _ => Err(Error::member(&self.label, &member.name, "it is not in the stream")),
+        }
+    }
+
+    fn folders(&self) -> Vec<String> {
+        self.table.folders()
+    }
+
+    fn has_below(&self, folder: &str) -> bool {
+        self.table.has_below(folder)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}

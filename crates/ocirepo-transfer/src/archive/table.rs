@@ -1,0 +1,187 @@
+//! The table of a tar: names to content, with links followed in the table alone.
+//!
+//! Links may come before what they mean, so nothing is resolved until somebody asks. A member that
+//! cannot be used, such as a link out of the archive, is an error only once it is needed.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::headers::{Header, Kind};
+use super::limits::MAX_HOPS;
+use super::paths;
+use crate::error::escape;
+
+/// What stands under a name.
+#[derive(Debug, PartialEq, Eq)]
+enum Node<P> {
+    File(P),
+    Link(String),
+    /// Something that must not be needed, and why.
+    Unusable(String),
+}
+
+/// Names to content.
+#[derive(Debug)]
+pub(crate) struct Table<P> {
+    nodes: BTreeMap<String, Node<P>>,
+    /// What stands under a name that was taken already.
+    twins: HashMap<String, Vec<Node<P>>>,
+}
+
+/// What a name leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Lookup<'t, P> {
+    Absent,
+    /// One content, or several that must turn out to be the same.
+    Found {
+        name: &'t str,
+        places: Vec<&'t P>,
+    },
+    Unusable(String),
+}
+
+impl<P: PartialEq> Table<P> {
+    pub(crate) fn new() -> Self {
+        Self { nodes: BTreeMap::new(), twins: HashMap::new() }
+    }
+
+    /// Takes a member in. `place` is asked for the place of a file's content.
+    pub(crate) fn insert(&mut self, header: &Header, place: P) {
+        // A name that cannot be cleaned can never be asked for.
+        let Some(name) = paths::clean(&header.name) else { return };
+        let link = |target: Option<String>, text: &str| {
+            target.map_or_else(
+                || Node::Unusable(format!("it is a link to {}, outside the archive", escape(text))),
+                Node::Link,
+            )
+        };
+        let node = match &header.kind {
+            Kind::File => Node::File(place),
+            Kind::Symlink(target) => link(paths::symlink_target(&name, target), target),
+            Kind::HardLink(target) => link(paths::clean(target), target),
+            Kind::Sparse => {
+                Node::Unusable("it is stored as a sparse file, which is not supported".to_owned())
+            }
+            Kind::Other => return,
+        };
+        match self.nodes.get(&name) {
+            None => {
+                self.nodes.insert(name, node);
+            }
+            Some(first) if *first == node => {}
+            Some(_) => self.twins.entry(name).or_default().push(node),
+        }
+    }
+
+    /// Follows a cleaned name to content.
+    pub(crate) fn find(&self, name: &str) -> Lookup<'_, P> {
+        let mut name = name;
+        for _ in 0..=MAX_HOPS {
+            let Some((own, node)) = self.nodes.get_key_value(name) else {
+                return Lookup::Absent;
+            };
+            let twins = self.twins.get(name).map_or(&[][..], Vec::as_slice);
+            match node {
+                Node::Unusable(reason) => return Lookup::Unusable(reason.clone()),
+                Node::Link(target) if twins.is_empty() => name = target,
+                Node::File(place) => {
+                    let others = twins.iter().map(|twin| match twin {
+                        Node::File(place) => Some(place),
+                        _ => None,
+                    });
+                    let places: Option<Vec<&P>> = std::iter::once(Some(place)).chain(others).collect();
+                    return places.map_or_else(differ, |places| Lookup::Found { name: own, places });
+                }
+                Node::Link(_) => return differ(),
+            }
+        }
+        Lookup::Unusable(format!("it is a link that leads on more than {MAX_HOPS} times"))
+    }
+
+    /// The folders at the top.
+    pub(crate) fn folders(&self) -> Vec<String> {
+        let mut folders: Vec<String> = Vec::new();
+        for (folder, _) in self.nodes.keys().filter_map(|name| name.split_once('/')) {
+            if folders.last().is_none_or(|last| last != folder) {
+                folders.push(folder.to_owned());
+            }
+        }
+        // Names sort by bytes, and some bytes are less than a slash.
+        folders.sort_unstable();
+        folders.dedup();
+        folders
+    }
+
+    pub(crate) fn has_below(&self, folder: &str) -> bool {
+        let prefix = format!("{folder}/");
+        self.nodes.range(prefix.clone()..).next().is_some_and(|(name, _)| name.starts_with(&prefix))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+}
+
+fn differ<'t, P>() -> Lookup<'t, P> {
+    Lookup::Unusable(DIFFER.to_owned())
+}
+
+/// Readers disagree on whether the first or the last of two members counts.
+pub(crate) const DIFFER: &str = "it is in the archive twice with different content";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(members: &[(&str, Kind)]) -> Table<usize> {
+        let mut table = Table::new();
+        for (n, (name, kind)) in members.iter().enumerate() {
+            let header = Header { name: (*name).to_owned(), kind: kind.clone(), offset: 0, size: 0 };
+            table.insert(&header, n);
+        }
+        table
+    }
+
+    fn place(table: &Table<usize>, name: &str) -> Option<usize> {
+        match table.find(name) {
+            Lookup::Found { places, .. } if places.len() == 1 => Some(*places[0]),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn links_are_followed_forwards_and_backwards() {
+        let table = table(&[
+            ("a/layer.tar", Kind::Symlink("../b/layer.tar".to_owned())),
+            ("b/layer.tar", Kind::HardLink("./c/layer.tar".to_owned())),
+            ("c/layer.tar", Kind::File),
+        ]);
+        assert_eq!(place(&table, "a/layer.tar"), Some(2));
+        assert_eq!(table.find("a/layer.tar"), Lookup::Found { name: "c/layer.tar", places: vec![&2] });
+    }
+
+    #[test]
+    fn links_that_lead_nowhere_are_errors_only_when_needed() {
+        let table = table(&[
+            ("loop", Kind::Symlink("pool".to_owned())),
+            ("pool", Kind::Symlink("loop".to_owned())),
+            ("out", Kind::Symlink("../../etc/passwd".to_owned())),
+            ("dangling", Kind::HardLink("gone".to_owned())),
+            ("sparse", Kind::Sparse),
+            ("../evil", Kind::File),
+        ]);
+        for name in ["loop", "out", "sparse"] {
+            assert!(matches!(table.find(name), Lookup::Unusable(_)), "{name}");
+        }
+        assert_eq!(table.find("dangling"), Lookup::Absent);
+        assert_eq!(table.find("evil"), Lookup::Absent);
+    }
+
+    #[test]
+    fn twins_are_all_given_to_be_compared() {
+        let table =
+            table(&[("a", Kind::File), ("./a", Kind::File), ("b/c", Kind::File), ("b-c/d", Kind::File)]);
+        assert_eq!(table.find("a"), Lookup::Found { name: "a", places: vec![&0, &1] });
+        assert_eq!(table.folders(), ["b", "b-c"]);
+        assert!(table.has_below("b") && !table.has_below("a"));
+    }
+}

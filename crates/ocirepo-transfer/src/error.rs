@@ -1,0 +1,221 @@
+//! What can go wrong with an archive, each variant with the archive, the image and the member.
+//!
+//! Text that comes out of an archive is escaped before it goes into a message, because messages
+//! end on terminals. Variants keep that escaped text; digests are safe by their grammar.
+
+use std::io;
+
+use ocirepo_store::{Digest, ErrorKind};
+
+/// The result of a transfer.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of a transfer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The repository refused.
+    #[error(transparent)]
+    Store(#[from] ocirepo_store::Error),
+    /// The source cannot be read.
+    #[error("cannot read {archive}")]
+    Read {
+        /// The source.
+        archive: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The source is nothing that holds images.
+    #[error("{archive} is not an image archive: {reason}")]
+    NotAnArchive {
+        /// The source.
+        archive: String,
+        /// What it is, or what it lacks.
+        reason: String,
+    },
+    /// The source is something known that cannot be added.
+    #[error("{archive} is {what}, which is not supported{}", if *later { " yet" } else { "" })]
+    Unsupported {
+        /// The source.
+        archive: String,
+        /// What it is, with its article.
+        what: &'static str,
+        /// Whether it is going to be supported.
+        later: bool,
+    },
+    /// The source ends too early, or its compression or its tar headers are damaged.
+    #[error("{archive} is damaged: {reason}")]
+    Damaged {
+        /// The source.
+        archive: String,
+        /// What is wrong, and where.
+        reason: String,
+    },
+    /// A member of the archive cannot be used.
+    #[error("{archive}: member {member}: {reason}")]
+    BadMember {
+        /// The source.
+        archive: String,
+        /// The name of the member.
+        member: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A blob does not hash to its name.
+    #[error("{archive}: the content of {member} hashes to {found}, not to {expected}")]
+    BadBlob {
+        /// The source.
+        archive: String,
+        /// The name of the member.
+        member: String,
+        /// The digest it goes by.
+        expected: Digest,
+        /// The digest it has.
+        found: Digest,
+    },
+    /// A blob has another size than its descriptor says.
+    #[error("{archive}: {member} should be {expected} bytes, but there are {found}")]
+    BadSize {
+        /// The source.
+        archive: String,
+        /// The name of the member.
+        member: String,
+        /// The size its descriptor declares.
+        expected: u64,
+        /// The size it has.
+        found: u64,
+    },
+    /// The uncompressed content of a layer is not what the config of its image says.
+    #[error("{archive}: image {image}: layer {member} unpacks to {found}, its config says {expected}")]
+    BadLayer {
+        /// The source.
+        archive: String,
+        /// The image.
+        image: String,
+        /// The name of the member.
+        member: String,
+        /// The diffID in the config.
+        expected: Digest,
+        /// The digest of the uncompressed layer.
+        found: Digest,
+    },
+    /// An image cannot be used.
+    #[error("{archive}: image {image}: {reason}")]
+    BadImage {
+        /// The source.
+        archive: String,
+        /// The image, by name or digest.
+        image: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Neither the archive nor the repository has a blob that an image needs.
+    #[error("{archive}: image {image} needs {digest}, which is not in the archive")]
+    MissingBlob {
+        /// The source.
+        archive: String,
+        /// The image, by name or digest.
+        image: String,
+        /// The blob.
+        digest: Digest,
+    },
+    /// A digest of an algorithm that cannot be verified.
+    #[error("{archive}: image {image} names {digest}, whose algorithm this program cannot verify")]
+    UnknownAlgorithm {
+        /// The source.
+        archive: String,
+        /// The image, by name or digest.
+        image: String,
+        /// The digest.
+        digest: Digest,
+    },
+    /// One name stands for two images in the same source.
+    #[error("{archive} gives the name {name} to two images, {first} and {second}")]
+    NameTwice {
+        /// The source.
+        archive: String,
+        /// The name.
+        name: String,
+        /// One image.
+        first: Digest,
+        /// The other image.
+        second: Digest,
+    },
+    /// A name was given for the one image in a source that does not hold exactly one.
+    #[error("{archive} holds {} images, so they cannot all be named {name}: {}", images.len(), images.join(", "))]
+    NotOneImage {
+        /// The source.
+        archive: String,
+        /// The name that was given.
+        name: String,
+        /// The images it holds, by name or digest.
+        images: Vec<String>,
+    },
+}
+
+impl Error {
+    /// Which kind of error this is.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Store(error) => error.kind(),
+            Self::Read { .. } | Self::NotAnArchive { .. } | Self::Unsupported { .. } => ErrorKind::Other,
+            Self::Damaged { .. }
+            | Self::BadMember { .. }
+            | Self::BadBlob { .. }
+            | Self::BadSize { .. }
+            | Self::BadLayer { .. }
+            | Self::BadImage { .. }
+            | Self::MissingBlob { .. }
+            | Self::UnknownAlgorithm { .. } => ErrorKind::Corrupt,
+            Self::NameTwice { .. } => ErrorKind::Conflict,
+            Self::NotOneImage { .. } => ErrorKind::Usage,
+        }
+    }
+
+    /// An error of reading a source. Decoders report damaged input as I/O errors too; what the
+    /// system said has a number.
+    pub(crate) fn read(archive: &str, error: io::Error) -> Self {
+        let archive = archive.to_owned();
+        if error.raw_os_error().is_some() {
+            Self::Read { archive, source: error }
+        } else {
+            Self::Damaged { archive, reason: escape(&error.to_string()) }
+        }
+    }
+
+    pub(crate) fn member(archive: &str, member: &str, reason: impl Into<String>) -> Self {
+        Self::BadMember { archive: archive.to_owned(), member: escape(member), reason: reason.into() }
+    }
+}
+
+/// Text from an archive, made fit for a message: control characters spelled out, and cut short.
+pub(crate) fn escape(text: &str) -> String {
+    const LONGEST: usize = 300;
+    let mut out = String::with_capacity(text.len().min(LONGEST));
+    for c in text.chars() {
+        if out.len() > LONGEST {
+            out.push('…');
+            break;
+        }
+        // Marks that turn the direction of writing are no control characters, but fool the eye.
+        let turns = matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if c.is_control() || turns || c == '\\' {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_an_archive_cannot_move_the_cursor() {
+        assert_eq!(escape("a\u{1b}[2Jb\n\u{202e}ü"), "a\\u{1b}[2Jb\\n\\u{202e}ü");
+        assert!(escape(&"x".repeat(10_000)).len() < 400);
+    }
+}
