@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use ocirepo_tests::archive::{self, Item};
+use ocirepo_tests::archive;
 use ocirepo_tests::checker::check;
 use ocirepo_tests::cli::Ocirepo;
 use ocirepo_tests::image::{Image, ImageSpec};
@@ -19,7 +19,7 @@ const MIRROR: &str = "mirror.corp/base/alpine:3.11";
 /// An archive in podman's form of one image, in the working directory of `ocirepo`.
 fn podman_archive(ocirepo: &Ocirepo, image: &Image, name: &str) -> PathBuf {
     let path = ocirepo.scratch("image.tar");
-    let items = [Item { image, tags: &[name] }];
+    let items = [(image, &[name][..])];
     std::fs::write(&path, archive::podman_save(&items).to_bytes()).expect("the archive can be written");
     path
 }
@@ -101,19 +101,19 @@ fn a_layout_of_skopeo_and_umoci_takes_an_add_and_keeps_every_unknown_field() {
     let ocirepo = Ocirepo::new();
     let (theirs, ours) = (ImageSpec::seeded("theirs").build(), ImageSpec::seeded("ours").build());
     let archive = podman_archive(&ocirepo, &theirs, "localhost/theirs:1");
-    let layout = Layout::open(ocirepo.scratch("layout"));
-    let dir = text(layout.path());
+    let dir = ocirepo.scratch("layout");
+    let dir = text(&dir);
     tools::run(&umoci, &["init", "--layout", dir]);
     let to = format!("oci:{dir}:localhost/theirs:1");
     tools::run(&skopeo, &["copy", "--quiet", &format!("docker-archive:{}", text(&archive)), &to]);
     tools::run(&umoci, &["tag", "--image", &format!("{dir}:localhost/theirs:1"), "stable"]);
+    let layout = Layout::open(dir);
     let mut index = layout.read_index();
     index["x-vendor"] = json!({"kept": 1});
     index["manifests"][0]["x-entry"] = json!(["kept"]);
     layout.write("index.json", index.to_string().as_bytes());
 
-    std::fs::write(&archive, archive::docker_save(&[Item { image: &ours, tags: &["ours:1"] }]).to_bytes())
-        .expect("write");
+    std::fs::write(&archive, archive::docker_save(&[(&ours, &["ours:1"][..])]).to_bytes()).expect("write");
     let ocirepo = ocirepo.in_dir(layout.path());
     ocirepo.run(&["add", text(&archive)]).ok();
     assert_eq!(names(&ocirepo), ["localhost/theirs:1", "stable", "docker.io/library/ours:1"]);

@@ -45,10 +45,10 @@ impl<R: Read> Read for VerifiedReader<R> {
             if self.left > 0 {
                 return refuse(format!("{} ends {} bytes early", self.digest, self.left));
             }
-            if let Some(found) = self.hasher.take().map(Hasher::finish) {
-                if found != self.digest {
-                    return refuse(format!("content hashes to {found}, not to {}", self.digest));
-                }
+            if let Some(found) = self.hasher.take().map(Hasher::finish)
+                && found != self.digest
+            {
+                return refuse(format!("content hashes to {found}, not to {}", self.digest));
             }
         }
         Ok(read)

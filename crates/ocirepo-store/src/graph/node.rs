@@ -94,10 +94,12 @@ impl Node {
         let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
         let object = Object::parse(text).map_err(|_| "it is not a JSON object".to_owned())?;
         let shape = Shape::of(&object);
-        if let Some(own) = shape.media_type.as_deref().map(Class::of) {
-            if own != class && own.is_document() && own != Class::Unknown {
-                return Err(format!("it says of itself that it is {own:?}, its descriptor says {class:?}"));
-            }
+        if let Some(own) = shape.media_type.as_deref().map(Class::of)
+            && own != class
+            && own.is_document()
+            && own != Class::Unknown
+        {
+            return Err(format!("it says of itself that it is {own:?}, its descriptor says {class:?}"));
         }
         let fits = match class {
             Class::Index => shape.manifests && !shape.config && !shape.layers,
@@ -129,14 +131,10 @@ impl Node {
             Class::Artifact => take("blobs", Link::Layer)?,
             _ => edges = schema1_layers(&object)?,
         }
-        if class != Class::Schema1 {
-            if let Some(subject) = object.get("subject").filter(|value| value.get() != "null") {
-                edges.push(Edge {
-                    link: Link::Subject,
-                    descriptor: Descriptor::parse(subject)?,
-                    sized: true,
-                });
-            }
+        if class != Class::Schema1
+            && let Some(subject) = object.get("subject").filter(|value| value.get() != "null")
+        {
+            edges.push(Edge { link: Link::Subject, descriptor: Descriptor::parse(subject)?, sized: true });
         }
         Ok(Self { edges, artifact_type: string(&object, "artifactType") })
     }
@@ -190,10 +188,11 @@ impl Shape {
 pub fn class_by_shape(bytes: &[u8]) -> Option<Class> {
     let object = Object::parse(std::str::from_utf8(bytes).ok()?).ok()?;
     let shape = Shape::of(&object);
-    if let Some(class) = shape.media_type.as_deref().map(Class::of) {
-        if class.is_document() && class != Class::Unknown {
-            return Some(class);
-        }
+    if let Some(class) = shape.media_type.as_deref().map(Class::of)
+        && class.is_document()
+        && class != Class::Unknown
+    {
+        return Some(class);
     }
     match (shape.manifests, shape.config && shape.layers, shape.fs_layers) {
         (true, false, false) => Some(Class::Index),

@@ -266,7 +266,7 @@ impl<'a> Walk<'a> {
                     }
                     Outcome::Missing => self.graph.faults.push(Fault::Missing { blob: task.blob }),
                     Outcome::Broken(reason) => {
-                        self.graph.faults.push(Fault::Broken { blob: task.blob, reason })
+                        self.graph.faults.push(Fault::Broken { blob: task.blob, reason });
                     }
                 }
             }
@@ -299,10 +299,10 @@ impl<'a> Walk<'a> {
         blob.size = blob.size.or(size);
         blob.may_be_absent |=
             descriptor.has_urls || descriptor.data.is_some() || is_nondistributable(&descriptor.media_type);
-        if let Some(parent) = parent {
-            if blob.parents.last() != Some(&parent) {
-                blob.parents.push(parent);
-            }
+        if let Some(parent) = parent
+            && blob.parents.last() != Some(&parent)
+        {
+            blob.parents.push(parent);
         }
         self.schedule(id, class, size, descriptor.data.clone());
         id

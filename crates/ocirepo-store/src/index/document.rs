@@ -44,10 +44,10 @@ impl Document {
         }
         json::check(bytes)?;
         let mut members = Object::parse(text).map_err(|error| error.to_string())?;
-        if let Some(version) = members.get("schemaVersion").map(RawValue::get) {
-            if version != "2" {
-                return Err(format!("it has schemaVersion {version}, not 2"));
-            }
+        if let Some(version) = members.get("schemaVersion").map(RawValue::get)
+            && version != "2"
+        {
+            return Err(format!("it has schemaVersion {version}, not 2"));
         }
         let entries = match members.get(ENTRIES).map(RawValue::get) {
             None => return Err("it has no list of manifests".to_owned()),

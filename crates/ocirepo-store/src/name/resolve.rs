@@ -29,10 +29,10 @@ const MIN_PREFIX: usize = 7;
 pub fn resolve(document: &Document, query: &str, repository: &Path) -> Result<Found> {
     let entries = document.entries();
     let found = |positions: Vec<usize>, by_digest| one_image(entries, query, positions, by_digest);
-    if let Some(position) = query.strip_prefix('@').and_then(|text| text.parse::<usize>().ok()) {
-        if position < entries.len() {
-            return Ok(Found { positions: vec![position], by_digest: true });
-        }
+    if let Some(position) = query.strip_prefix('@').and_then(|text| text.parse::<usize>().ok())
+        && position < entries.len()
+    {
+        return Ok(Found { positions: vec![position], by_digest: true });
     }
     let by_text = positions(entries, |entry| entry.digest_text() == Some(query));
     if !by_text.is_empty() {

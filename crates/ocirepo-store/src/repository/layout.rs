@@ -74,12 +74,11 @@ fn check_version(root: &Dir, bytes: &[u8]) -> Result<()> {
 fn has_blobs(root: &Dir) -> Result<bool> {
     let Some(top) = root.open_dir(BLOBS)? else { return Ok(false) };
     for found in top.list()? {
-        if matches!(found.kind, Kind::Directory | Kind::Link) {
-            if let Ok(Some(algorithm)) = top.open_dir(&found.name) {
-                if !algorithm.list()?.is_empty() {
-                    return Ok(true);
-                }
-            }
+        if matches!(found.kind, Kind::Directory | Kind::Link)
+            && let Ok(Some(algorithm)) = top.open_dir(&found.name)
+            && !algorithm.list()?.is_empty()
+        {
+            return Ok(true);
         }
     }
     Ok(false)

@@ -48,11 +48,11 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     let repository = context.open(verb)?;
     let document = repository.index()?;
     if args.names {
-        let names = document.entries().iter().filter_map(Entry::name).map(|name| name.to_string());
+        let mut names = document.entries().iter().filter_map(Entry::name).map(|name| name.to_string());
         if context.format == Format::Json {
             render::json(&names.collect::<Vec<_>>())?;
         } else {
-            names.map(|name| render::line(&render::safe(&name))).collect::<Result<(), _>>()?;
+            names.try_for_each(|name| render::line(&render::safe(&name)))?;
         }
         return Ok(Code::Ok);
     }
