@@ -17,7 +17,7 @@ use std::env;
 use std::fs;
 use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -113,21 +113,49 @@ impl Ocirepo {
         command
     }
 
-    fn start<S: AsRef<str>>(&self, args: &[S], input: Option<Vec<u8>>) -> Running {
+    /// Starts a command whose stdin stays open until the returned pipe is dropped.
+    pub fn spawn_with_pipe<S: AsRef<str>>(&self, args: &[S]) -> (Running, ChildStdin) {
         let mut command = self.command(args);
-        command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+        let mut running = self.spawn_command(command.stdin(Stdio::piped()));
+        let stdin = running.child.stdin.take().expect("stdin is a pipe");
+        (running, stdin)
+    }
+
+    /// Starts a command that a test has put together, best from [`Ocirepo::command`], and collects its output.
+    pub fn spawn_command(&self, command: &mut Command) -> Running {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child =
             child.unwrap_or_else(|error| panic!("cannot start {}: {error}", self.program.display()));
-        if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
-            // A child that ends early closes the pipe; what it made of its input is seen in its exit code.
-            thread::spawn(move || stdin.write_all(&input).unwrap_or(()));
-        }
         let stdout = drain(child.stdout.take().expect("stdout is a pipe"));
         let stderr = drain(child.stderr.take().expect("stderr is a pipe"));
-        let line = args.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ");
+        let line = command.get_args().map(|arg| arg.to_string_lossy()).collect::<Vec<_>>().join(" ");
         let deadline = Instant::now() + self.time_limit;
         Running { child, stdout: Some(stdout), stderr: Some(stderr), line, deadline }
+    }
+
+    /// Starts a command under strace, in the same environment; it is not waited for. What strace sees goes nowhere
+    /// unless the options say so.
+    pub fn spawn_traced<S: AsRef<str>>(&self, strace: &Path, options: &[&str], args: &[S]) -> Running {
+        let traced = self.command(args);
+        let mut command = Command::new(strace);
+        command.args(["-f", "-qq", "-e", "signal=none", "-o", "/dev/null"]).args(options);
+        command.arg("--").arg(traced.get_program()).args(traced.get_args());
+        command.current_dir(&self.directory).env_clear().stdin(Stdio::null());
+        command.envs(traced.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        self.spawn_command(&mut command)
+    }
+
+    /// The program that is run.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    fn start<S: AsRef<str>>(&self, args: &[S], input: Option<Vec<u8>>) -> Running {
+        let Some(input) = input else { return self.spawn_command(self.command(args).stdin(Stdio::null())) };
+        let (running, mut stdin) = self.spawn_with_pipe(args);
+        // A child that ends early closes the pipe; what it made of its input is seen in its exit code.
+        thread::spawn(move || stdin.write_all(&input).unwrap_or(()));
+        running
     }
 }
 
@@ -268,6 +296,25 @@ impl Output {
     pub fn any_json(&self) -> Value {
         serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("`ocirepo {}`: no JSON: {error}\n{}", self.line, self.stdout))
+    }
+
+    /// Panics unless the command failed with this exit code and with one clear message: one `error:` line, at least
+    /// one `hint:` line that says what to do, and every one of these texts somewhere in it.
+    #[track_caller]
+    pub fn one_clear_error(self, code: i32, texts: &[&str]) -> Self {
+        let mut output = self.fails_with(code);
+        let lines = |start| output.stderr.lines().filter(|line| line.starts_with(start)).count();
+        let (errors, hints) = (lines("error:"), lines("hint:"));
+        assert!(
+            errors == 1 && hints >= 1,
+            "`ocirepo {}` says {errors} errors and {hints} hints:\n{}",
+            output.line,
+            output.stderr
+        );
+        for text in texts {
+            output = output.says(text);
+        }
+        output
     }
 
     /// Panics unless stderr contains the text.

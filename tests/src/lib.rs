@@ -13,12 +13,16 @@
 //! | [`layout`] | OCI image layouts on disk, and ways to damage them |
 //! | [`checker`] | the judge: is this directory a sound image layout, and what in it is garbage |
 //! | [`fixtures`] | the committed archives |
+//! | [`chance`] | random choices that can be repeated |
+//! | [`snapshot`] | a repository at one moment, for comparison |
 //! | [`cli`] | running the `ocirepo` binary in a clean environment |
+//! | [`states`] | a repository in an odd state, before and after a command |
 //!
 //! Functions here panic when they fail: a failure of the testkit is a failure of the test.
 
 pub mod archive;
 pub mod artifact;
+pub mod chance;
 pub mod checker;
 pub mod cli;
 pub mod compress;
@@ -29,5 +33,7 @@ pub mod image;
 pub mod json;
 pub mod layout;
 pub mod noise;
+pub mod snapshot;
+pub mod states;
 pub mod tarball;
 pub mod tools;

@@ -6,15 +6,28 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The path of a program, or `None` after a line on stderr that says what is skipped.
-///
-/// The line goes to stderr itself and not through the print macros, so that it is seen even when the test passes.
 pub fn tool(name: &str) -> Option<PathBuf> {
     let found = find(name);
     if found.is_none() {
-        let line = format!("skipped: {name} is not installed\n");
-        std::io::stderr().write_all(line.as_bytes()).expect("stderr is open");
+        say(&format!("skipped: {name} is not installed"));
     }
     found
+}
+
+/// strace, if it is installed and may trace here; otherwise `None` after a line on stderr.
+pub fn strace() -> Option<PathBuf> {
+    let strace = tool("strace")?;
+    let probe = Command::new(&strace).args(["-qq", "-o", "/dev/null", "true"]).output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        say("skipped: strace may not trace here");
+        return None;
+    }
+    Some(strace)
+}
+
+/// Writes a line to stderr itself and not through the print macros, so that it is seen even when the test passes.
+pub fn say(line: &str) {
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).expect("stderr is open");
 }
 
 /// The path of a program, or `None`.

@@ -93,9 +93,8 @@ impl Image {
                 continue;
             }
             self.add_manifest(repository, descriptor, node.as_ref());
-            let parts =
-                node.into_iter().flat_map(|node| node.edges).filter(|edge| edge.link != Link::Subject);
-            open.extend(parts.map(with_class));
+            let edges = node.into_iter().flat_map(|node| node.edges);
+            open.extend(edges.filter_map(|edge| part(repository, edge)));
         }
     }
 
@@ -140,6 +139,23 @@ impl Image {
 fn with_class(edge: Edge) -> (Descriptor, Class) {
     let class = edge.class();
     (edge.descriptor, class)
+}
+
+/// What an edge adds to an image. A guess only counts when it is there, since it may be none; and
+/// where no size is declared, the one that is found is as good.
+fn part(repository: &Repository, mut edge: Edge) -> Option<(Descriptor, Class)> {
+    if edge.link == Link::Subject {
+        return None;
+    }
+    if edge.link == Link::Guess || !edge.sized {
+        let found = repository.blob_size(&edge.descriptor.digest).ok().flatten();
+        match found {
+            Some(size) if !edge.sized => edge.descriptor.size = size,
+            None if edge.link == Link::Guess => return None,
+            _ => {}
+        }
+    }
+    Some(with_class(edge))
 }
 
 fn is_present(repository: &Repository, descriptor: &Descriptor) -> bool {

@@ -1,12 +1,12 @@
 //! Giving names, and changing what ref.name holds.
 
 use crate::error::{Error, Result};
-use crate::index::commit::commit;
+use crate::index::commit::{commit, convert};
 use crate::index::edit::{self, Put, PutOutcome};
 use crate::index::{Document, Entry};
 use crate::lock::Writing;
 use crate::name::{self, Name, RefPolicy};
-use crate::repository::{Config, Repository};
+use crate::repository::Repository;
 
 /// What naming an image did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,23 +55,17 @@ pub struct Converted {
 /// [`Error::PolicyConflict`], with nothing changed, when ref.names would collide.
 pub fn set_policy(lock: &impl Writing, policy: RefPolicy) -> Result<Converted> {
     let repository = lock.repository();
-    let (own, owner) = repository.ensure_own_dir()?;
-    let (document, from) = {
-        // From here to the record of the intention nobody else may add a name.
-        let _lock = repository.lock_index()?;
-        let document = repository.index()?;
-        let from = repository.policy(&document)?;
-        let conflicts = name::tag_conflicts(&document, policy);
+    let from = repository.policy(&repository.index()?)?;
+    convert(repository, policy, &mut |document, _| {
+        let conflicts = name::tag_conflicts(document, policy);
         if !conflicts.is_empty() {
             let describe = |(tag, holders): (String, Vec<String>)| format!("{tag}: {}", holders.join(", "));
             return Err(Error::PolicyConflict { conflicts: conflicts.into_iter().map(describe).collect() });
         }
-        Config::write_converting(&own, from, policy, owner)?;
-        (document, from)
-    };
-    commit(repository, &mut || Ok(()), &mut |_, _| Ok(()))?;
-    let renamed = document.entries().iter().filter(|entry| differs(entry, policy)).count();
-    Ok(Converted { from, renamed, unchanged: names_without_full_form(&document) })
+        let renamed = document.entries().iter().filter(|entry| differs(entry, policy)).count();
+        name::convert(document, policy);
+        Ok(Converted { from, renamed, unchanged: names_without_full_form(document) })
+    })
 }
 
 fn differs(entry: &Entry, policy: RefPolicy) -> bool {
@@ -90,7 +84,7 @@ fn names_without_full_form(document: &Document) -> Vec<String> {
 
 impl Repository {
     /// Finishes a conversion that was killed half-way, if there is one. Where nothing can be
-    /// written there is nothing to do: names are read the same either way.
+    /// written it waits for the next opener: names are read the same either way.
     ///
     /// # Errors
     /// [`Error::LockTimeout`], and when index.json cannot be trusted.
@@ -103,7 +97,7 @@ impl Repository {
             commit(repository, &mut || Ok(()), &mut |_, _| Ok(()))
         });
         match finished {
-            Err(error) if error.is_not_writable() => Ok(()),
+            Err(error) if error.is_not_writable() || error.is_out_of_space() => Ok(()),
             other => other,
         }
     }

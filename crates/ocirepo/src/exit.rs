@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use ocirepo_store::{Error as StoreError, ErrorKind};
+use ocirepo_transfer::Error as TransferError;
 
 use crate::context::Context;
 use crate::render;
@@ -63,8 +64,7 @@ pub(crate) fn report(error: &anyhow::Error, context: &Context) -> Code {
     }
     let label = render::paint("error:", anstyle::AnsiColor::Red, context.color);
     render::line_to_stderr(&format!("{label} {}", render::safe(&format!("{error:#}"))));
-    let store = error.chain().find_map(|cause| cause.downcast_ref::<StoreError>());
-    if let Some(hint) = store.and_then(hint) {
+    if let Some(hint) = error.chain().find_map(hint_for) {
         let label = render::paint("hint:", anstyle::AnsiColor::Cyan, context.color);
         render::line_to_stderr(&format!("{label} {}", render::safe(&hint)));
     }
@@ -78,14 +78,54 @@ fn code_of(error: &anyhow::Error) -> Code {
             if cause.is::<UsageError>() {
                 return Some(Code::Usage);
             }
-            let transfer = cause.downcast_ref::<ocirepo_transfer::Error>().map(ocirepo_transfer::Error::kind);
+            let transfer = cause.downcast_ref::<TransferError>().map(TransferError::kind);
             transfer.or_else(|| cause.downcast_ref::<StoreError>().map(StoreError::kind)).map(Code::from)
         })
         .unwrap_or(Code::Error)
 }
 
-/// What to do about an error.
-fn hint(error: &StoreError) -> Option<String> {
+/// What to do about one cause in the chain of an error.
+fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    match cause.downcast_ref::<TransferError>() {
+        Some(TransferError::Store(store)) => store_hint(store),
+        Some(transfer) => transfer_hint(transfer).map(str::to_owned),
+        None => store_hint(cause.downcast_ref::<StoreError>()?),
+    }
+}
+
+/// What to do about a source that was not added. The repository is as it was.
+fn transfer_hint(error: &TransferError) -> Option<&'static str> {
+    Some(match error {
+        TransferError::Read { .. } => "check the path and its permissions; - is standard input",
+        TransferError::NotAnArchive { .. } => {
+            "ocirepo takes what docker save, podman save, skopeo copy and crane pull write, and OCI layouts"
+        }
+        TransferError::Unsupported { later: true, .. } => {
+            "unpack it or convert it first, for example with `skopeo copy` to an oci-archive"
+        }
+        TransferError::Unsupported { .. } => {
+            "a root file system has no manifest: make an image of it first, for example with `docker import`"
+        }
+        TransferError::Damaged { .. }
+        | TransferError::BadMember { .. }
+        | TransferError::BadBlob { .. }
+        | TransferError::BadSize { .. }
+        | TransferError::BadLayer { .. }
+        | TransferError::BadImage { .. } => {
+            "copy or save the archive again: it was cut short, damaged on the way, or written wrongly; nothing was added"
+        }
+        TransferError::MissingBlob { .. } => {
+            "save the image again with all its layers, or add first what holds the missing blob; nothing was added"
+        }
+        TransferError::UnknownAlgorithm { .. } => "push the image with sha256 digests; nothing was added",
+        TransferError::NameTwice { .. } => "save the images under different names; nothing was added",
+        TransferError::NotOneImage { .. } => "leave --ref away to add them under the names in the archive",
+        _ => return None,
+    })
+}
+
+/// What to do about an error of the store.
+fn store_hint(error: &StoreError) -> Option<String> {
     if error.is_out_of_space() {
         return Some(
             "the disk is full: free some space and try again; the repository is as it was".to_owned(),

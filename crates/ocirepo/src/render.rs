@@ -30,8 +30,8 @@ pub(crate) fn line_to_stderr(text: &str) {
 pub(crate) fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if (c.is_control() && c != '\n') || turns {
+        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if c.is_control() || turns {
             out.extend(c.escape_unicode());
         } else {
             out.push(c);
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn names_cannot_play_with_the_terminal() {
         assert_eq!(safe("a\u{1b}[31mb\rc\u{202e}"), "a\\u{1b}[31mb\\u{d}c\\u{202e}");
-        assert_eq!(safe("plain ünïcode\nline"), "plain ünïcode\nline");
+        assert_eq!(safe("plain ünïcode\nline"), "plain ünïcode\\u{a}line");
     }
 
     #[test]

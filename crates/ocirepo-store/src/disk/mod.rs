@@ -12,7 +12,7 @@ mod owner;
 mod staging;
 mod syncer;
 
-pub(crate) use atomic::{replace, write_synced};
+pub(crate) use atomic::{clean_up, replace, write_synced};
 pub(crate) use dir::{Dir, Identity, Kind, Stat};
 pub(crate) use owner::Owner;
 pub(crate) use staging::{StagedFile, StagingDir, create_dirs, is_dead, remove_tree};

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use fs4::{FileExt, TryLockError};
 use tempfile::TempDir;
@@ -41,8 +42,7 @@ impl StagingDir {
         let dir = Dir::open(temporary.path()).map_err(fail("open a staging directory in"))?;
         owner.give(dir.as_fd()).map_err(fail("set the owner of a staging directory in"))?;
         let mut owner_lock = dir.create(OWNER_FILE, owner)?;
-        FileExt::try_lock(&owner_lock)
-            .map_err(|error| Error::io("lock", dir.path().join(OWNER_FILE), io::Error::from(error)))?;
+        hold(&owner_lock).map_err(|error| Error::io("lock", dir.path().join(OWNER_FILE), error))?;
         owner_lock
             .write_all(description.as_bytes())
             .map_err(|error| Error::io("write", dir.path().join(OWNER_FILE), error))?;
@@ -76,6 +76,21 @@ impl StagingDir {
     }
 }
 
+/// Locks the owner file of a new session. Those who look for dead sessions without `index.lock`,
+/// as `verify` does, may hold it for a moment.
+fn hold(owner: &File) -> io::Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let start = Instant::now();
+    loop {
+        match FileExt::try_lock(owner) {
+            Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            locked => return locked.map_err(io::Error::from),
+        }
+    }
+}
+
 /// A file in a staging directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StagedFile {
@@ -95,7 +110,8 @@ impl StagedFile {
 pub(crate) fn is_dead(parent: &Dir, name: &str) -> Result<bool> {
     let Some(dir) = parent.open_dir(name)? else { return Ok(false) };
     let Some(owner) = dir.open_lock(OWNER_FILE, None)? else { return Ok(true) };
-    match FileExt::try_lock(&owner) {
+    // Shared, so that two who look at once do not take each other for the owner.
+    match FileExt::try_lock_shared(&owner) {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) => Err(Error::io("lock", dir.path().join(OWNER_FILE), error)),

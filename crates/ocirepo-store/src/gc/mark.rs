@@ -1,12 +1,12 @@
 //! Marking: the graph of everything that is kept.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::Read;
 
 use crate::blob::Listing;
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::graph::{Class, Graph, MAX_MANIFEST_SIZE, Node, Walk, class_by_shape, looks_like_json};
+use crate::graph::{Class, Graph, MAX_MANIFEST_SIZE, Walk, class_by_shape, looks_like_json};
 use crate::index::Document;
 use crate::parallel::in_parallel;
 use crate::repository::Repository;
@@ -50,14 +50,13 @@ fn keep_referrers(repository: &Repository, walk: &mut Walk<'_>, listing: &Listin
             about.entry(subject).or_default().push(candidate);
         }
     }
-    while !about.is_empty() {
-        let alive: HashSet<Digest> =
-            about.keys().filter(|subject| walk.graph().find(subject).is_some()).cloned().collect();
-        if alive.is_empty() {
-            break;
-        }
-        for subject in alive {
-            let Some(id) = walk.graph().find(&subject) else { continue };
+    // Only blobs that were reached since the last round can bring more referrers to life.
+    let mut judged = 0;
+    while !about.is_empty() && judged < walk.graph().blobs().len() {
+        let reached: Vec<_> =
+            walk.graph().blobs().skip(judged).map(|(id, blob)| (id, blob.digest.clone())).collect();
+        judged += reached.len();
+        for (id, subject) in reached {
             for candidate in about.remove(&subject).unwrap_or_default() {
                 walk.add_referrer(&candidate.digest, candidate.size, candidate.class, id);
             }
@@ -68,7 +67,7 @@ fn keep_referrers(repository: &Repository, walk: &mut Walk<'_>, listing: &Listin
 }
 
 /// What an unmarked blob is about, if it is a document with a subject. Its digest is not proven
-/// here: a referrer that was damaged is still kept, for `verify` to find.
+/// here: if the subject is alive the walk will do that, and a damaged referrer stops the sweep.
 fn subject_of(repository: &Repository, digest: &Digest) -> Result<Option<(Digest, Candidate)>> {
     let Some((mut file, stat)) = repository.blobs().open(digest)? else { return Ok(None) };
     if stat.size > MAX_MANIFEST_SIZE {
@@ -83,11 +82,7 @@ fn subject_of(repository: &Repository, digest: &Digest) -> Result<Option<(Digest
     let mut bytes = head[..read].to_vec();
     file.take(MAX_MANIFEST_SIZE).read_to_end(&mut bytes).map_err(fail)?;
     let Some(subject) = subject_in(&bytes) else { return Ok(None) };
-    let class = if digest.proves(&bytes) {
-        class_by_shape(&bytes).filter(|&class| Node::parse(&bytes, class).is_ok()).unwrap_or(Class::Unknown)
-    } else {
-        Class::Data
-    };
+    let class = class_by_shape(&bytes).unwrap_or(Class::Unknown);
     Ok(Some((subject, Candidate { digest: digest.clone(), size: stat.size, class })))
 }
 

@@ -9,7 +9,7 @@ use crate::blob::{self, Stranger};
 use crate::digest::Digest;
 use crate::disk::Stat;
 use crate::error::Result;
-use crate::graph::{Ancestry, Fault, Graph, Link};
+use crate::graph::{Ancestry, BlobId, Fault, Graph, Link};
 use crate::index::commit::Snapshot;
 use crate::index::{Document, edit};
 use crate::ingest::{self, Debris};
@@ -165,7 +165,7 @@ fn troubles(
                 images: vec![graph.roots[*root].label.clone()],
             }),
             Fault::Broken { blob, reason } => broken.push(trouble(*blob, reason.clone())),
-            Fault::Missing { blob } if is_only_subject(graph, &ancestry, *blob) => {}
+            Fault::Missing { blob } if is_optional(graph, &ancestry, *blob) => {}
             Fault::Missing { blob } => {
                 let what = if ancestry.is_root(*blob) { "the manifest of a root" } else { "a manifest" };
                 missing.push(trouble(*blob, format!("{what} is not there")));
@@ -173,7 +173,8 @@ fn troubles(
         }
     }
     for (id, blob) in graph.blobs() {
-        if blob.is_document || blob.may_be_absent || present.contains(&blob.digest) {
+        let is_accounted_for = blob.is_document || blob.may_be_absent || present.contains(&blob.digest);
+        if is_accounted_for || is_optional(graph, &ancestry, id) {
             continue;
         }
         // What is not listed may still lie under an algorithm that is not known.
@@ -185,9 +186,11 @@ fn troubles(
     Ok((missing, broken))
 }
 
-/// Whether a blob is needed by nobody but documents that are about it: those may outlive it.
-fn is_only_subject(graph: &Graph, ancestry: &Ancestry<'_>, blob: crate::graph::BlobId) -> bool {
-    !ancestry.is_root(blob) && graph.blob(blob).parents.iter().all(|(_, link)| *link == Link::Subject)
+/// Whether nobody needs a blob for sure: referrers may outlive what they are about, and what
+/// merely looks like a descriptor in a document of unknown type may be none.
+fn is_optional(graph: &Graph, ancestry: &Ancestry<'_>, blob: BlobId) -> bool {
+    !ancestry.is_root(blob)
+        && graph.blob(blob).parents.iter().all(|(_, link)| matches!(link, Link::Subject | Link::Guess))
 }
 
 fn refusals(

@@ -51,7 +51,10 @@ pub fn collect(repository: &Repository, options: &Options, progress: &dyn Progre
             return Ok((plan, Swept::default()));
         }
         if !plan.prune.is_empty() {
-            commit(repository, &mut || Ok(()), &mut |document, _| Ok(edit::remove(document, &plan.prune)))?;
+            commit(repository, &mut || Ok(()), &mut |document, _| {
+                edit::remove(document, &plan.prune);
+                Ok(())
+            })?;
             pruned.append(&mut plan.pruned);
             continue;
         }

@@ -68,9 +68,9 @@ pub(crate) fn load(blobs: &Blobs, wanted: &Wanted<'_>) -> Loaded {
     Loaded::Content(bytes)
 }
 
-/// Whether content may be a JSON object, by its first character.
+/// Whether content may be a JSON object or list, by its first character.
 pub(crate) fn looks_like_json(bytes: &[u8]) -> bool {
-    bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
+    matches!(bytes.iter().find(|byte| !byte.is_ascii_whitespace()), Some(b'{' | b'['))
 }
 
 fn with_cause(error: &crate::Error) -> String {

@@ -232,11 +232,17 @@ fn unsized_descriptor(digest: Digest) -> Descriptor {
     Descriptor { media_type: String::new(), digest, size: 0, has_urls: false, data: None, platform: None }
 }
 
-/// Unknown documents are looked through this deep; serde_json parses no deeper either.
+/// Unknown documents are taken apart this deep. What lies deeper is searched as text.
 const MAX_DEPTH: usize = 100;
 
 fn collect(raw: &RawValue, depth: usize, edges: &mut Vec<Edge>) {
     if depth > MAX_DEPTH {
+        let digests = raw.get().split('"').filter_map(|text| text.parse::<Digest>().ok());
+        edges.extend(digests.map(|digest| Edge {
+            link: Link::Guess,
+            descriptor: unsized_descriptor(digest),
+            sized: false,
+        }));
         return;
     }
     if let Ok(object) = Object::parse(raw.get()) {

@@ -1,9 +1,10 @@
 //! Replacing index.json: read, edit, prepare, swap, under `index.lock`.
 //!
 //! # Order
-//! 1. the new index is written beside the old one and fsynced (a full disk is found here);
-//! 2. the caller publishes its blobs and makes them durable;
-//! 3. the digest of the new index goes on record ([`History`]);
+//! 1. the new index is written beside the old one and fsynced;
+//! 2. its digest goes on record ([`History`]), and so does the intention to convert, if any: a full
+//!    disk is found by now, and nothing has happened;
+//! 3. the caller publishes its blobs and makes them durable;
 //! 4. index.json must still be what was read, else it all starts again from what is there now;
 //! 5. the two files are swapped in one step; what came out becomes `.ocirepo/index.prev`;
 //! 6. the directories are fsynced.
@@ -19,7 +20,7 @@
 
 use super::document::{Document, MAX_INDEX_SIZE};
 use super::merge::merge;
-use crate::disk::{self, Dir, Identity};
+use crate::disk::{self, Dir, Identity, Owner};
 use crate::error::{Error, Result};
 use crate::name::{self, RefPolicy};
 use crate::repository::{Config, History, INDEX, Repository};
@@ -58,47 +59,97 @@ pub(crate) fn commit<T>(
     prepare: &mut dyn FnMut() -> Result<()>,
     edit: &mut Edit<'_, T>,
 ) -> Result<T> {
-    let _lock = repository.lock_index()?;
-    let (own, owner) = repository.ensure_own_dir()?;
-    keep_leftover(&own)?;
-    let mut prepared = false;
-    for _ in 0..ATTEMPTS {
-        let mut base = repository.read_index()?;
-        let config = Config::read(&own)?;
-        let policy = config.map_or_else(|| RefPolicy::infer(&base.document), |config| config.policy);
-        // Only an index that somebody else wrote differs from what we would write unedited.
-        let unedited = Some(base.document.to_bytes()).filter(|bytes| *bytes != base.bytes);
-        let mut document = std::mem::replace(&mut base.document, Document::empty());
-        if config.is_some_and(|config| config.converting) {
-            name::convert(&mut document, policy);
-        }
-        let value = edit(&mut document, policy)?;
-        let bytes = document.to_bytes();
-        let changed = bytes != *unedited.as_ref().unwrap_or(&base.bytes);
-        drop(unedited);
-        if changed {
-            disk::write_synced(&own, NEXT, &bytes, owner)?;
-        }
-        if !prepared {
-            prepare()?;
-            prepared = true;
-        }
-        if config.is_none() {
-            Config::write(&own, policy, owner)?;
-        }
-        if changed {
-            History::announce(&own, &bytes, Some(&base.bytes), owner)?;
-            if !base.is_current(repository)? {
-                continue;
+    Commit { repository, convert_to: None, prepare: Some(prepare) }.run(edit)
+}
+
+/// Applies an edit that converts index.json to another ref policy, and records that policy.
+pub(crate) fn convert<T>(repository: &Repository, policy: RefPolicy, edit: &mut Edit<'_, T>) -> Result<T> {
+    Commit { repository, convert_to: Some(policy), prepare: None }.run(edit)
+}
+
+struct Commit<'c> {
+    repository: &'c Repository,
+    convert_to: Option<RefPolicy>,
+    /// What is still to be done before the new index can be seen.
+    prepare: Option<&'c mut dyn FnMut() -> Result<()>>,
+}
+
+impl Commit<'_> {
+    fn run<T>(mut self, edit: &mut Edit<'_, T>) -> Result<T> {
+        let repository = self.repository;
+        let _lock = repository.lock_index()?;
+        let (own, owner) = repository.ensure_own_dir()?;
+        keep_leftover(&own)?;
+        for _ in 0..ATTEMPTS {
+            let mut base = repository.read_index()?;
+            let config = Config::read(&own)?;
+            let recorded = config.map_or_else(|| RefPolicy::infer(&base.document), |config| config.policy);
+            let policy = self.convert_to.unwrap_or(recorded);
+            let converting = self.convert_to.is_some() || config.is_some_and(|config| config.converting);
+            // Only an index that somebody else wrote differs from what we would write unedited.
+            let unedited = Some(base.document.to_bytes()).filter(|bytes| *bytes != base.bytes);
+            let mut document = std::mem::replace(&mut base.document, Document::empty());
+            if config.is_some_and(|config| config.converting) {
+                name::convert(&mut document, policy);
             }
-            put_in_place(repository, &own, base.bytes, document, bytes)?;
+            let value = edit(&mut document, policy)?;
+            let bytes = document.to_bytes();
+            let changed = bytes != *unedited.as_ref().unwrap_or(&base.bytes);
+            drop(unedited);
+
+            let marked = self.convert_to.filter(|_| changed).map(|to| (recorded, to));
+            if changed {
+                disk::write_synced(&own, NEXT, &bytes, owner)?;
+            }
+            let ready = self.make_ready(&own, owner, &base, changed.then_some(&bytes), marked);
+            ready.inspect_err(|_| disk::clean_up(&own, NEXT))?;
+            if changed {
+                if !base.is_current(repository)? {
+                    continue;
+                }
+                put_in_place(repository, &own, base.bytes, document, bytes)?;
+            }
+            if converting || config.is_none() {
+                record(&own, policy, owner)?;
+            }
+            return Ok(value);
         }
-        if config.is_some_and(|config| config.converting) {
-            Config::write(&own, policy, owner)?;
-        }
-        return Ok(value);
+        Err(contended(repository))
     }
-    Err(contended(repository))
+
+    /// Everything that must be on the disk before the new index can be seen. What may fail for want
+    /// of space comes first.
+    fn make_ready(
+        &mut self,
+        own: &Dir,
+        owner: Owner,
+        base: &Snapshot,
+        next: Option<&Vec<u8>>,
+        marked: Option<(RefPolicy, RefPolicy)>,
+    ) -> Result<()> {
+        if let Some(next) = next {
+            History::announce(own, next, Some(&base.bytes), owner)?;
+        }
+        if let Some((from, to)) = marked {
+            Config::write_converting(own, from, to, owner)?;
+        }
+        if let Some(prepare) = self.prepare.take() {
+            prepare()?;
+        }
+        Ok(())
+    }
+}
+
+/// Records that all of index.json follows `policy`. For want of space this may wait: until it is
+/// done, names are read the same, and every opener tries again.
+fn record(own: &Dir, policy: RefPolicy, owner: Owner) -> Result<()> {
+    match Config::write(own, policy, owner) {
+        Err(error) if error.is_out_of_space() => {
+            tracing::warn!("the ref policy could not be recorded yet: {error}");
+            Ok(())
+        }
+        done => done,
+    }
 }
 
 fn contended(repository: &Repository) -> Error {

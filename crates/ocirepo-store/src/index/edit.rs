@@ -4,7 +4,7 @@
 //! the meantime. Order is data: an entry that is moved to another digest keeps its place, and new
 //! entries are appended.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::document::Document;
 use super::entry::Entry;
@@ -121,11 +121,15 @@ fn displace(
     Ok(holders)
 }
 
+/// Takes out the entries at `positions`.
+pub fn remove_at(document: &mut Document, positions: &BTreeSet<usize>) {
+    let mut position = 0..;
+    document.entries_mut().retain(|_| position.next().is_none_or(|n| !positions.contains(&n)));
+}
+
 /// Takes out every entry that is written exactly as one of `entries`.
-pub fn remove(document: &mut Document, entries: &HashSet<String>) -> usize {
-    let before = document.entries().len();
+pub fn remove(document: &mut Document, entries: &HashSet<String>) {
     document.entries_mut().retain(|entry| !entries.contains(entry.json()));
-    before - document.entries().len()
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub(crate) use reference::is_tag;
 pub use resolve::{Found, resolve};
 
 use crate::digest::Digest;
+use crate::error::Error;
 
 /// The name of an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,6 +36,11 @@ impl Name {
     /// # Errors
     /// When it is not a reference that docker would take.
     pub fn parse(text: &str) -> crate::Result<Self> {
+        // docker refuses both as well: nobody could tell such a name from a digest.
+        let hex = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if hex || text.parse::<Digest>().is_ok_and(|digest| digest.algorithm().is_some()) {
+            return Err(Error::InvalidReference { text: text.to_owned(), reason: "it is a digest" });
+        }
         Ok(Self::Full(text.parse::<Reference>()?.or_latest()))
     }
 
@@ -145,6 +151,7 @@ mod tests {
         assert_eq!(name(None, Some(digest.as_str())), None);
         assert_eq!(name(None, Some(&format!("@{digest}"))), None);
         assert_eq!(name(None, Some("")), None);
+        assert!(Name::parse(digest.as_str()).is_err() && Name::parse(digest.encoded()).is_err());
         let fallback = format!("sha256-{}", digest.encoded());
         assert_eq!(Name::from_annotations(None, Some(&fallback)), Some(Name::Tag(fallback)));
     }

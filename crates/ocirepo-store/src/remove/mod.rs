@@ -5,7 +5,7 @@
 
 mod referrers;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use referrers::orphans as orphan_referrers;
 
@@ -57,7 +57,7 @@ pub struct RemovalPlan {
     pub removals: Vec<Removal>,
     /// Documents that could not be read, so that all referrers stay.
     pub unreadable: Vec<String>,
-    entries: HashSet<String>,
+    positions: BTreeSet<usize>,
 }
 
 /// Decides what goes, without changing anything.
@@ -91,7 +91,7 @@ pub fn plan(repository: &Repository, document: &Document, selection: &Selection)
     let mut plan = RemovalPlan { unreadable, ..RemovalPlan::default() };
     for (position, reason) in selected {
         let entry = &document.entries()[position];
-        plan.entries.insert(entry.json().to_owned());
+        plan.positions.insert(position);
         plan.removals.push(Removal {
             reference: entry.name().map(|name| name.to_string()),
             digest: entry.digest_text().map(str::to_owned),
@@ -110,7 +110,7 @@ pub fn remove(lock: &impl Writing, selection: &Selection) -> Result<RemovalPlan>
     let repository = lock.repository();
     commit(repository, &mut || Ok(()), &mut |document, _| {
         let plan = plan(repository, document, selection)?;
-        edit::remove(document, &plan.entries);
+        edit::remove_at(document, &plan.positions);
         Ok(plan)
     })
 }

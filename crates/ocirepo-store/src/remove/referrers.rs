@@ -5,7 +5,7 @@
 //! referrers of that referrer, to a fixpoint. If a remaining index cannot be read, what it reaches
 //! is unknown, and every referrer stays.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::digest::Digest;
 use crate::error::Result;
@@ -38,7 +38,7 @@ pub(super) fn left_behind(
     removed: &[usize],
 ) -> Result<Cascade> {
     let removed: HashSet<usize> = removed.iter().copied().collect();
-    let mut open = referrers(repository, document, &removed);
+    let open = referrers(repository, document, &removed);
     if open.is_empty() {
         return Ok(Cascade::default());
     }
@@ -54,36 +54,50 @@ pub(super) fn left_behind(
             }
         }
     }
-    let mut cascade = Cascade { unreadable: left.unreadable.clone(), ..Cascade::default() };
     if !left.unreadable.is_empty() {
-        return Ok(cascade);
+        return Ok(Cascade { unreadable: left.unreadable, ..Cascade::default() });
     }
-    loop {
-        // Referrers that stay are remaining entries too, and may be indexes with children.
-        let mut kept = Reach::default();
-        for referrer in &open {
-            kept.extend(repository, referrer.descriptor);
+    let mut cascade = Cascade::default();
+    let mut taken = HashSet::new();
+    // Referrers that stay are remaining entries too, and may be indexes with children: a document
+    // that some of them reach is not left behind until the last of those is taken.
+    let mut reached_by: HashMap<&Digest, usize> = HashMap::new();
+    let mut about: HashMap<&Digest, Vec<usize>> = HashMap::new();
+    let reaches: Vec<Reach> =
+        open.iter().map(|referrer| Reach::of(repository, referrer.descriptor)).collect();
+    for (number, (referrer, reach)) in open.iter().zip(&reaches).enumerate() {
+        about.entry(&referrer.subject).or_default().push(number);
+        for digest in &reach.reached {
+            *reached_by.entry(digest).or_default() += 1;
         }
-        let goes = |referrer: &Referrer<'_>| {
-            gone.reached.contains(&referrer.subject)
-                && !left.reached.contains(&referrer.subject)
-                && !kept.reached.contains(&referrer.subject)
-        };
-        let (taken, rest): (Vec<_>, Vec<_>) = open.into_iter().partition(goes);
-        if taken.is_empty() {
-            return Ok(cascade);
-        }
-        for referrer in taken {
-            gone.extend(repository, referrer.descriptor);
-            cascade.taken.push((referrer.position, referrer.subject.to_string()));
-        }
-        open = rest;
     }
+    let mut gone: HashSet<&Digest> = gone.reached.iter().collect();
+    let mut judge: Vec<&Digest> = gone.iter().copied().collect();
+    while let Some(subject) = judge.pop() {
+        let stays = left.reached.contains(subject) || reached_by.get(subject).is_some_and(|count| *count > 0);
+        if stays || !gone.contains(subject) {
+            continue;
+        }
+        for &number in about.get(subject).into_iter().flatten() {
+            if !taken.insert(number) {
+                continue;
+            }
+            cascade.taken.push((open[number].position, subject.to_string()));
+            for digest in &reaches[number].reached {
+                gone.insert(digest);
+                if let Some(count) = reached_by.get_mut(digest) {
+                    *count -= 1;
+                }
+                judge.push(digest);
+            }
+        }
+    }
+    Ok(cascade)
 }
 
 /// Positions of nameless referrers whose subject nothing else keeps alive.
 pub(crate) fn orphans(repository: &Repository, document: &Document) -> Result<Vec<usize>> {
-    let mut open = referrers(repository, document, &HashSet::new());
+    let open = referrers(repository, document, &HashSet::new());
     if open.is_empty() {
         return Ok(Vec::new());
     }
@@ -94,16 +108,24 @@ pub(crate) fn orphans(repository: &Repository, document: &Document) -> Result<Ve
             walk.add_root(entry, Some(position), String::new());
         }
     }
+    let mut about: HashMap<Digest, Vec<usize>> = HashMap::new();
+    for referrer in open {
+        about.entry(referrer.subject).or_default().push(referrer.position);
+    }
+    // Only blobs that were reached since the last round can bring more referrers to life.
+    let mut judged = 0;
     loop {
         walk.run();
-        let (kept, rest): (Vec<_>, Vec<_>) =
-            open.into_iter().partition(|referrer| walk.graph().find(&referrer.subject).is_some());
-        open = rest;
-        if kept.is_empty() {
-            return Ok(open.into_iter().map(|referrer| referrer.position).collect());
+        let reached: Vec<Digest> =
+            walk.graph().blobs().skip(judged).map(|(_, blob)| blob.digest.clone()).collect();
+        if reached.is_empty() || about.is_empty() {
+            let mut orphans: Vec<usize> = about.into_values().flatten().collect();
+            orphans.sort_unstable();
+            return Ok(orphans);
         }
-        for referrer in kept {
-            walk.add_root(&document.entries()[referrer.position], Some(referrer.position), String::new());
+        judged += reached.len();
+        for position in reached.iter().filter_map(|subject| about.remove(subject)).flatten() {
+            walk.add_root(&document.entries()[position], Some(position), String::new());
         }
     }
 }
@@ -137,6 +159,12 @@ struct Reach {
 }
 
 impl Reach {
+    fn of(repository: &Repository, from: &Descriptor) -> Self {
+        let mut reach = Self::default();
+        reach.extend(repository, from);
+        reach
+    }
+
     fn extend(&mut self, repository: &Repository, from: &Descriptor) {
         let mut open = vec![from.clone()];
         while let Some(descriptor) = open.pop() {

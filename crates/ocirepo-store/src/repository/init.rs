@@ -62,6 +62,10 @@ impl Repository {
         if state == State::Layout {
             return Ok(Initialised::AlreadyThere);
         }
+        if self.root.stat(INDEX)?.is_some() {
+            // Only oci-layout is gone. An index.json that cannot be trusted stays untouched too.
+            self.read_index()?;
+        }
         self.blobs().ensure_dir("sha256", owner)?;
         if self.root.stat(OCI_LAYOUT)?.is_none() {
             disk::write_synced(&own, NEXT, OCI_LAYOUT_CONTENT, owner)?;

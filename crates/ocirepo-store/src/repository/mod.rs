@@ -208,7 +208,7 @@ impl Repository {
     /// # Errors
     /// [`Error::LockTimeout`], and when nothing may be written here.
     pub fn lock_shared(&self) -> Result<Shared<'_>> {
-        let (dir, owner) = self.ensure_own_dir()?;
+        let (dir, owner) = self.own_dir_for_writing()?;
         lock::shared(self, &dir, owner)
     }
 
@@ -217,7 +217,7 @@ impl Repository {
     /// # Errors
     /// [`Error::LockTimeout`], and when nothing may be written here.
     pub fn lock_exclusive(&self) -> Result<Exclusive<'_>> {
-        let (dir, owner) = self.ensure_own_dir()?;
+        let (dir, owner) = self.own_dir_for_writing()?;
         lock::exclusive(self, &dir, owner)
     }
 
@@ -227,6 +227,14 @@ impl Repository {
     /// [`Error::LockTimeout`].
     pub fn lock_reading(&self) -> Result<Reading<'_>> {
         lock::reading(self, self.own_dir()?.as_ref())
+    }
+
+    /// `.ocirepo/`, made on the first write, unless index.json is such that nothing may be written.
+    fn own_dir_for_writing(&self) -> Result<(Dir, Owner)> {
+        if self.own_dir()?.is_none() {
+            self.read_index()?;
+        }
+        self.ensure_own_dir()
     }
 
     pub(crate) fn lock_index(&self) -> Result<IndexLock> {

@@ -145,6 +145,7 @@ impl Findings<'_> {
                 {
                     self.add(Kind::MissingSubject, *blob, "what a referrer is about is not there".to_owned());
                 }
+                Fault::Missing { blob } if self.is_guess(*blob) => {}
                 Fault::Missing { blob } => {
                     self.add(
                         Kind::Sparse,
@@ -171,6 +172,12 @@ impl Findings<'_> {
         self.state.get(&self.graph.blob(blob).digest).is_none_or(|state| state.size.is_none())
     }
 
+    /// Whether a blob is only named by what looks like a descriptor in a document of unknown type.
+    fn is_guess(&self, blob: BlobId) -> bool {
+        !self.ancestry.is_root(blob)
+            && self.graph.blob(blob).parents.iter().all(|(_, link)| *link == Link::Guess)
+    }
+
     /// Every blob that the images need.
     fn blobs(&mut self) {
         for (id, blob) in self.graph.blobs() {
@@ -182,7 +189,7 @@ impl Findings<'_> {
             let Some(size) = state.size else {
                 if blob.may_be_absent {
                     self.add(Kind::Absent, id, "it is not there, which its descriptor allows".to_owned());
-                } else if !blob.is_document {
+                } else if !blob.is_document && !self.is_guess(id) {
                     self.add(Kind::Missing, id, "it is not there".to_owned());
                 }
                 continue;

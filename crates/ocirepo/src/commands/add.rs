@@ -89,6 +89,9 @@ impl Added {
             }));
             if context.format == Format::Table {
                 render::line(&render::safe(&describe(image)))?;
+                for displaced in &image.displaced {
+                    render::line(&render::safe(&format!("replaced {displaced}")))?;
+                }
             }
         }
         let counts = imported.counts;
@@ -118,13 +121,9 @@ impl Added {
 fn describe(image: &ImportedImage) -> String {
     let digest = &image.digest;
     let name = image.reference.as_deref().unwrap_or("<none>");
-    let mut text = match &image.previous {
+    match &image.previous {
         _ if image.unchanged => format!("unchanged {name} {digest}"),
         Some(previous) => format!("moved {name} from {previous} to {digest}"),
         None => format!("added {name} {digest}"),
-    };
-    for displaced in &image.displaced {
-        text.push_str(&format!("\nreplaced {displaced}"));
     }
-    text
 }
