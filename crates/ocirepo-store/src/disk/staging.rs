@@ -1,14 +1,14 @@
 //! Staging directories: `.ocirepo/tmp/<session>/`, each held by a lock on its `owner` file.
 //!
 //! The lock dies with its process, so a directory whose `owner` can be locked belongs to a dead
-//! session. Directories are made and dead ones removed only under `index.lock`, which closes the
-//! moment in which a new directory has no locked owner yet.
+//! session. Directories are made and dead ones removed only under `index.lock`. The `owner` file is
+//! locked before it is moved into its directory: those who look without `index.lock` see either no
+//! owner, which tells them nothing, or a locked one.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use fs4::{FileExt, TryLockError};
 use tempfile::TempDir;
@@ -18,6 +18,9 @@ use crate::error::{Error, Result};
 
 /// The file in a staging directory that says whose it is, and is locked while its session lives.
 pub(crate) const OWNER_FILE: &str = "owner";
+
+/// The same file beside the directory, while it is being locked. One at a time, under `index.lock`.
+const NEW_OWNER_FILE: &str = "owner.new";
 
 /// A private directory on the repository's file system, removed when dropped.
 #[derive(Debug)]
@@ -34,6 +37,14 @@ impl StagingDir {
     /// Makes a staging directory below `parent`; the caller holds `index.lock`.
     pub(crate) fn create(parent: &Dir, description: &str, owner: Owner) -> Result<Self> {
         let fail = |action| move |error: io::Error| Error::io(action, parent.path(), error);
+        let mut owner_lock = parent.create(NEW_OWNER_FILE, owner)?;
+        let owner_path = || parent.path().join(NEW_OWNER_FILE);
+        FileExt::try_lock(&owner_lock)
+            .map_err(|error| Error::io("lock", owner_path(), io::Error::from(error)))?;
+        owner_lock.write_all(description.as_bytes()).map_err(|error| {
+            super::clean_up(parent, NEW_OWNER_FILE);
+            Error::io("write", owner_path(), error)
+        })?;
         let temporary = tempfile::Builder::new()
             .prefix("session-")
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
@@ -41,11 +52,7 @@ impl StagingDir {
             .map_err(fail("create a staging directory in"))?;
         let dir = Dir::open(temporary.path()).map_err(fail("open a staging directory in"))?;
         owner.give(dir.as_fd()).map_err(fail("set the owner of a staging directory in"))?;
-        let mut owner_lock = dir.create(OWNER_FILE, owner)?;
-        hold(&owner_lock).map_err(|error| Error::io("lock", dir.path().join(OWNER_FILE), error))?;
-        owner_lock
-            .write_all(description.as_bytes())
-            .map_err(|error| Error::io("write", dir.path().join(OWNER_FILE), error))?;
+        parent.rename(NEW_OWNER_FILE, &dir, OWNER_FILE)?;
         Ok(Self { dir, _temporary: temporary, _owner_lock: owner_lock, owner, counter: AtomicU64::new(0) })
     }
 
@@ -76,21 +83,6 @@ impl StagingDir {
     }
 }
 
-/// Locks the owner file of a new session. Those who look for dead sessions without `index.lock`,
-/// as `verify` does, may hold it for a moment.
-fn hold(owner: &File) -> io::Result<()> {
-    const PATIENCE: Duration = Duration::from_secs(10);
-    let start = Instant::now();
-    loop {
-        match FileExt::try_lock(owner) {
-            Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            locked => return locked.map_err(io::Error::from),
-        }
-    }
-}
-
 /// A file in a staging directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StagedFile {
@@ -105,15 +97,15 @@ impl StagedFile {
     }
 }
 
-/// Whether the session that made the staging directory `name` of `parent` is dead. Only to be
-/// asked under `index.lock`.
-pub(crate) fn is_dead(parent: &Dir, name: &str) -> Result<bool> {
-    let Some(dir) = parent.open_dir(name)? else { return Ok(false) };
-    let Some(owner) = dir.open_lock(OWNER_FILE, None)? else { return Ok(true) };
-    // Shared, so that two who look at once do not take each other for the owner.
+/// Whether the session that made the staging directory `name` of `parent` is dead; `None` when that
+/// cannot be told, because nobody owns it: it is just being made, or its maker was killed.
+pub(crate) fn is_dead(parent: &Dir, name: &str) -> Result<Option<bool>> {
+    let Some(dir) = parent.open_dir(name)? else { return Ok(Some(false)) };
+    let Some(owner) = dir.open_lock(OWNER_FILE, None)? else { return Ok(None) };
+    // Shared, so that those who look at the same time do not take each other for the owner.
     match FileExt::try_lock_shared(&owner) {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
+        Ok(()) => Ok(Some(true)),
+        Err(TryLockError::WouldBlock) => Ok(Some(false)),
         Err(TryLockError::Error(error)) => Err(Error::io("lock", dir.path().join(OWNER_FILE), error)),
     }
 }

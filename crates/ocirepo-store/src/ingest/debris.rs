@@ -16,29 +16,34 @@ pub(crate) struct Debris {
     pub(crate) bytes: u64,
 }
 
-/// Finds what may be removed. Only under `index.lock` is the answer certain; without it, a session
-/// that is just being born may look dead.
+/// Finds what dead sessions left, as far as can be told without `index.lock`: a session that is
+/// just being born is never taken for dead.
 pub(crate) fn find_dead(tmp: &Dir) -> Result<Vec<Debris>> {
-    let mut dead = Vec::new();
-    for found in tmp.list()? {
-        let path = tmp.path().join(&found.name);
-        if found.kind == Kind::Directory {
-            if disk::is_dead(tmp, &found.name)? {
-                dead.push(Debris { bytes: measure(tmp, &found.name), path });
-            }
-        } else {
-            let bytes = tmp.stat(&found.name)?.map_or(0, |stat| stat.size);
-            dead.push(Debris { path, bytes });
-        }
+    find(tmp, false)
+}
+
+/// Removes what dead sessions left. The caller holds `index.lock`, so nobody is just being born.
+pub(crate) fn remove_dead(tmp: &Dir) -> Result<Vec<Debris>> {
+    let dead = find(tmp, true)?;
+    for debris in &dead {
+        disk::remove_tree(&debris.path)?;
     }
     Ok(dead)
 }
 
-/// Removes what dead sessions left; the caller holds `index.lock`.
-pub(crate) fn remove_dead(tmp: &Dir) -> Result<Vec<Debris>> {
-    let dead = find_dead(tmp)?;
-    for debris in &dead {
-        disk::remove_tree(&debris.path)?;
+/// `is_certain` says whether what nobody owns is dead.
+fn find(tmp: &Dir, is_certain: bool) -> Result<Vec<Debris>> {
+    let mut dead = Vec::new();
+    for found in tmp.list()? {
+        let path = tmp.path().join(&found.name);
+        if found.kind == Kind::Directory {
+            if disk::is_dead(tmp, &found.name)?.unwrap_or(is_certain) {
+                dead.push(Debris { bytes: measure(tmp, &found.name), path });
+            }
+        } else if is_certain {
+            let bytes = tmp.stat(&found.name)?.map_or(0, |stat| stat.size);
+            dead.push(Debris { path, bytes });
+        }
     }
     Ok(dead)
 }

@@ -29,6 +29,16 @@ pub(crate) enum State {
 /// # Errors
 /// When `oci-layout` is there but damaged or of another version, and when it cannot be read.
 pub(crate) fn state(root: &Dir) -> Result<State> {
+    match look(root)? {
+        // Between two looks at single files somebody may have made it a repository.
+        State::Headless { .. } => look(root),
+        state => Ok(state),
+    }
+}
+
+fn look(root: &Dir) -> Result<State> {
+    // In the order opposite to that of `init`, which writes index.json last.
+    let has_index = root.stat(INDEX)?.is_some();
     let has_layout = match root.read(OCI_LAYOUT, MAX_OCI_LAYOUT_SIZE)? {
         Some((bytes, _)) => {
             check_version(root, &bytes)?;
@@ -36,7 +46,6 @@ pub(crate) fn state(root: &Dir) -> Result<State> {
         }
         None => false,
     };
-    let has_index = root.stat(INDEX)?.is_some();
     let missing = match (has_layout, has_index) {
         (true, true) => return Ok(State::Layout),
         (_, false) => INDEX,
