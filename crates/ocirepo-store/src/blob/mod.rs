@@ -1,6 +1,6 @@
 //! Blobs: files named by their digest under `blobs/<algorithm>/<encoded>`.
 //!
-//! [`Blobs`] is where they are found. A blob is always a regular file of its own; a link or
+//! A blob is always a regular file of its own; a link or
 //! anything else in its place is not a blob. `blobs` and `blobs/<algorithm>` themselves may be
 //! links: some people keep them elsewhere.
 
