@@ -77,7 +77,7 @@ impl Image {
                 continue;
             }
             if sized.insert(descriptor.digest.clone()) {
-                self.total_size += descriptor.size;
+                self.total_size = self.total_size.saturating_add(descriptor.size);
             }
             if !class.is_document() {
                 self.is_complete &= is_present(repository, &descriptor) || may_be_absent(&descriptor);

@@ -17,12 +17,12 @@ pub struct Tagged {
     pub outcome: PutOutcome,
 }
 
-/// Gives the image that `query` means one more name; a nameless entry gets its first. `replace`
-/// takes a ref.name from another image that holds it.
+/// Gives the image that `query` means more names, all or none; a nameless entry gets its first.
+/// `replace` takes a ref.name from another image that holds it.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Ambiguous`], [`Error::TagConflict`] and [`Error::LockTimeout`].
-pub fn tag(lock: &impl Writing, query: &str, name: &Name, replace: bool) -> Result<Tagged> {
+pub fn tag(lock: &impl Writing, query: &str, names: &[Name], replace: bool) -> Result<Vec<Tagged>> {
     let repository = lock.repository();
     commit(repository, &mut || Ok(()), &mut |document, policy| {
         let found = repository.resolve(document, query)?;
@@ -32,8 +32,10 @@ pub fn tag(lock: &impl Writing, query: &str, name: &Name, replace: bool) -> Resu
             position,
             reason: entry.descriptor().err().unwrap_or("it has no digest").to_owned(),
         })?;
-        let outcome = edit::put(document, policy, &Put { entry, name: Some(name.clone()), replace })?;
-        Ok(Tagged { digest, outcome })
+        let put = |name: &Name| Put { entry: entry.clone(), name: Some(name.clone()), replace };
+        let puts: Vec<Put> = names.iter().map(put).collect();
+        let outcomes = edit::put_all(document, policy, &puts)?;
+        Ok(outcomes.into_iter().map(|outcome| Tagged { digest: digest.clone(), outcome }).collect())
     })
 }
 

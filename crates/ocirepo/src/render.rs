@@ -8,16 +8,23 @@ use bytesize::ByteSize;
 use comfy_table::{Table, TableStyle};
 use serde::Serialize;
 
-/// Writes a line to stdout.
+/// Writes a line to stdout. A reader that has seen enough is no reason to stop half-way: the rest
+/// of the work is done, and its exit code is what it would have been.
 pub(crate) fn line(text: &str) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{text}")
+    unless_closed(writeln!(io::stdout().lock(), "{text}"))
+}
+
+fn unless_closed(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// Writes a value to stdout as JSON.
 pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, value)?;
-    writeln!(out)
+    let text = serde_json::to_string_pretty(value)?;
+    unless_closed(writeln!(io::stdout().lock(), "{text}"))
 }
 
 /// Writes a line to stderr. Nobody is left to be told if that fails.

@@ -50,7 +50,7 @@ pub(crate) fn list(blobs: &Blobs, root: &Dir) -> Result<Listing> {
         }
         match blobs.dir(algorithm.name())? {
             Some(dir) => list_algorithm(&dir, algorithm, &mut listing)?,
-            None => listing.strangers.push(Stranger { path, reason: "a link to nothing" }),
+            None => listing.strangers.push(Stranger { path, reason: "a link that leads to no directory" }),
         }
     }
     listing.strangers.sort_by(|a, b| a.path.cmp(&b.path));

@@ -49,12 +49,14 @@ pub(crate) struct Stat {
     pub(crate) kind: Kind,
     pub(crate) size: u64,
     pub(crate) identity: Identity,
+    changed: i64,
 }
 
 impl Stat {
-    /// How long ago the content was last written; zero for times in the future.
+    /// How long ago the file was last written or put here, whichever was later; zero for times in
+    /// the future. Copies often carry the time of the original, so that alone would not do.
     pub(crate) fn age(&self) -> Duration {
-        let seconds = u64::try_from(self.identity.modified.0).unwrap_or(0);
+        let seconds = u64::try_from(self.identity.modified.0.max(self.changed)).unwrap_or(0);
         SystemTime::now().duration_since(UNIX_EPOCH + Duration::from_secs(seconds)).unwrap_or_default()
     }
 }
@@ -76,6 +78,7 @@ impl From<rustix::fs::Stat> for Stat {
                 size,
                 modified: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
             },
+            changed: stat.st_ctime as i64,
         }
     }
 }
@@ -103,13 +106,46 @@ impl Dir {
         Ok(Self { fd, path: path.to_owned() })
     }
 
-    /// Opens the directory `name` below this one, following a link; `None` when it is not there.
+    /// Opens the directory `name` below this one, following a link; `None` when there is no
+    /// directory of that name.
     pub(crate) fn open_dir(&self, name: &str) -> Result<Option<Self>> {
         match rustix::fs::openat(&self.fd, name, DIR_FLAGS, Mode::empty()) {
             Ok(fd) => Ok(Some(Self { fd, path: self.path.join(name) })),
-            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(errno) => Err(self.error("open", name, errno)),
         }
+    }
+
+    /// Opens the directory `name` below this one if it is one itself; `None` when it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for a link, which could lead anywhere, and for anything else.
+    pub(crate) fn open_own_dir(&self, name: &str) -> Result<Option<Self>> {
+        match rustix::fs::openat(&self.fd, name, DIR_FLAGS | OFlags::NOFOLLOW, Mode::empty()) {
+            Ok(fd) => Ok(Some(Self { fd, path: self.path.join(name) })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                let reason = "it is not a directory of its own".to_owned();
+                Err(Error::Damaged { path: self.path.join(name), reason })
+            }
+            Err(errno) => Err(self.error("open", name, errno)),
+        }
+    }
+
+    /// Opens the directory `name` as [`Dir::open_own_dir`] does, making it first if need be.
+    pub(crate) fn ensure_own_dir(&self, name: &str, owner: Owner) -> Result<Self> {
+        if let Some(dir) = self.open_own_dir(name)? {
+            return Ok(dir);
+        }
+        self.ensure_dir(name, owner)?;
+        self.open_own_dir(name)?.ok_or_else(|| self.error("open", name, Errno::NOENT))
+    }
+
+    /// Tells this directory apart from all others.
+    pub(crate) fn identity(&self) -> Result<(u64, u64)> {
+        let stat = rustix::fs::fstat(&self.fd).map_err(|errno| Error::io("stat", &self.path, errno))?;
+        let Identity { device, inode, .. } = Stat::from(stat).identity;
+        Ok((device, inode))
     }
 
     /// Opens the directory `name`, making it first when it is not there. The name of a directory
@@ -198,7 +234,16 @@ impl Dir {
     /// Opens the file `name` to lock it, making it when `create` says so. Falls back to a
     /// read-only handle, on which locks work as well, where writing is refused.
     pub(crate) fn open_lock(&self, name: &str, create: Option<Owner>) -> Result<Option<File>> {
-        let base = OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // NONBLOCK: a fifo in its place must not hang us.
+        let base = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let regular = |fd: OwnedFd| {
+            let stat = rustix::fs::fstat(&fd).map_err(|errno| self.error("stat", name, errno))?;
+            if Stat::from(stat).kind == Kind::File {
+                Ok(Some(File::from(fd)))
+            } else {
+                Err(Error::NotAFile { path: self.path.join(name) })
+            }
+        };
         let mode = Mode::from_raw_mode(0o644);
         if let Some(owner) = create {
             let flags = base | OFlags::RDWR | OFlags::CREATE;
@@ -207,14 +252,14 @@ impl Dir {
                     owner
                         .give(&fd)
                         .map_err(|error| Error::io("set the owner of", self.path.join(name), error))?;
-                    return Ok(Some(File::from(fd)));
+                    return regular(fd);
                 }
                 Err(Errno::ROFS | Errno::ACCESS | Errno::PERM) => {}
                 Err(errno) => return Err(self.error("open", name, errno)),
             }
         }
         match rustix::fs::openat(&self.fd, name, base | OFlags::RDONLY, mode) {
-            Ok(fd) => Ok(Some(File::from(fd))),
+            Ok(fd) => regular(fd),
             Err(Errno::NOENT) if create.is_none() => Ok(None),
             Err(errno) => Err(self.error("open", name, errno)),
         }

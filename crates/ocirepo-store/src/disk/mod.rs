@@ -15,5 +15,5 @@ mod syncer;
 pub(crate) use atomic::{clean_up, replace, write_synced};
 pub(crate) use dir::{Dir, Identity, Kind, Stat};
 pub(crate) use owner::Owner;
-pub(crate) use staging::{StagedFile, StagingDir, create_dirs, is_dead, remove_tree};
+pub(crate) use staging::{NEW_OWNER_FILE, StagedFile, StagingDir, create_dirs, is_dead, remove_tree};
 pub(crate) use syncer::Syncer;

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 pub(crate) const OWNER_FILE: &str = "owner";
 
 /// The same file beside the directory, while it is being locked. One at a time, under `index.lock`.
-const NEW_OWNER_FILE: &str = "owner.new";
+pub(crate) const NEW_OWNER_FILE: &str = "owner.new";
 
 /// A private directory on the repository's file system, removed when dropped.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ impl StagedFile {
 /// Whether the session that made the staging directory `name` of `parent` is dead; `None` when that
 /// cannot be told, because nobody owns it: it is just being made, or its maker was killed.
 pub(crate) fn is_dead(parent: &Dir, name: &str) -> Result<Option<bool>> {
-    let Some(dir) = parent.open_dir(name)? else { return Ok(Some(false)) };
+    let Some(dir) = parent.open_own_dir(name)? else { return Ok(Some(false)) };
     let Some(owner) = dir.open_lock(OWNER_FILE, None)? else { return Ok(None) };
     // Shared, so that those who look at the same time do not take each other for the owner.
     match FileExt::try_lock_shared(&owner) {

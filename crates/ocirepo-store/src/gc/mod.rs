@@ -25,6 +25,7 @@
 
 pub(crate) mod mark;
 mod plan;
+mod sharing;
 mod sweep;
 mod why;
 

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::mark::mark;
+use super::sharing::open_others;
 use super::{Amount, Garbage, Options, Refusal, Trouble};
 use crate::blob::{self, Stranger};
 use crate::digest::Digest;
@@ -104,13 +105,9 @@ pub fn plan(repository: &Repository, options: &Options) -> Result<Plan> {
 }
 
 fn read_others(repository: &Repository, options: &Options) -> Result<Vec<(String, Document)>> {
-    options
-        .also_roots
-        .iter()
-        .map(|path| {
-            let other = Repository::open(path, repository.settings().clone())?;
-            Ok((path.display().to_string(), other.index()?))
-        })
+    open_others(repository, options)?
+        .into_iter()
+        .map(|other| Ok((other.path().display().to_string(), other.index()?)))
         .collect()
 }
 
@@ -223,7 +220,7 @@ fn refusals(
 /// What dead sessions left, as far as can be told without a lock.
 fn debris(repository: &Repository) -> Result<Amount> {
     let Some(own) = repository.own_dir()? else { return Ok(Amount::default()) };
-    let Some(tmp) = own.open_dir(ingest::TMP)? else { return Ok(Amount::default()) };
+    let Some(tmp) = own.open_own_dir(ingest::TMP)? else { return Ok(Amount::default()) };
     let mut amount = Amount::default();
     for Debris { bytes, .. } in ingest::find_dead(&tmp)? {
         amount.add(bytes);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::sharing::open_others;
 use super::{Amount, Options, Plan, plan};
 use crate::error::{Error, Result};
 use crate::index::commit::{self, NEXT, commit};
@@ -29,19 +30,15 @@ const ATTEMPTS: usize = 10;
 /// # Errors
 /// [`Error::LockTimeout`], [`Error::Contended`], and when the file system refuses.
 pub fn collect(repository: &Repository, options: &Options, progress: &dyn Progress) -> Result<(Plan, Swept)> {
-    let others = options
-        .also_roots
-        .iter()
-        .map(|path| Repository::open(path, repository.settings().clone()))
-        .collect::<Result<Vec<_>>>()?;
-    // Nobody may add to a sharing repository either while its blobs are judged.
+    let others = open_others(repository, options)?;
+    // Nobody may add to a sharing repository either while its blobs are judged. Everybody takes the
+    // locks in the same order.
     let mut together: Vec<&Repository> = others.iter().chain([repository]).collect();
-    together.sort_by(|a, b| a.path().cmp(b.path()));
-    together.dedup_by(|a, b| a.path() == b.path());
+    together.sort_by_cached_key(|repository| std::fs::canonicalize(repository.path()).ok());
     let locks = together.into_iter().map(Repository::lock_exclusive).collect::<Result<Vec<_>>>()?;
     let lock = locks
         .iter()
-        .find(|lock| lock.path() == repository.path())
+        .find(|lock| std::ptr::eq::<Repository>(&***lock, repository))
         .expect("the repository is one of those that were locked");
 
     let mut pruned = Vec::new();
@@ -110,7 +107,7 @@ fn clean_staging(repository: &Repository) -> Result<Amount> {
             own.unlink(&found.name)?;
         }
     }
-    if let Some(tmp) = own.open_dir(ingest::TMP)? {
+    if let Some(tmp) = own.open_own_dir(ingest::TMP)? {
         for debris in ingest::remove_dead(&tmp)? {
             amount.add(debris.bytes);
         }

@@ -39,7 +39,8 @@ impl Why {
     }
 }
 
-/// Tells why the blob `query` is kept: a digest, or at least 7 hex digits that begin one.
+/// Tells why the blob `query` is kept: a digest, at least 7 hex digits that begin one, or the name
+/// of an image.
 ///
 /// # Errors
 /// [`Error::NotFound`] when it is neither there nor named by anything, [`Error::Ambiguous`] when
@@ -50,7 +51,11 @@ pub fn why(repository: &Repository, query: &str) -> Result<Why> {
     let graph = mark(repository, &document, &[], &listing)?;
     let known: HashSet<&Digest> =
         listing.blobs.iter().chain(graph.blobs().map(|(_, blob)| &blob.digest)).collect();
-    let digest = pick(&known, query, repository)?;
+    let digest = match repository.resolve(&document, query) {
+        Ok(found) if !found.by_digest => document.entries()[found.positions[0]].digest().cloned(),
+        _ => None,
+    };
+    let digest = digest.map_or_else(|| pick(&known, query, repository), Ok)?;
     let is_present = repository.blob_size(&digest)?.is_some();
     let Some(id) = graph.find(&digest) else {
         return Ok(Why { digest, is_present, path: Vec::new(), images: Vec::new() });

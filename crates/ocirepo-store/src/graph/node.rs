@@ -5,6 +5,8 @@
 //! keeps alive cannot be known. Documents of unknown types are read the other way round:
 //! everything in them that looks like a descriptor counts, because keeping too much is safe.
 
+use std::collections::HashSet;
+
 use serde_json::value::RawValue;
 
 use super::descriptor::Descriptor;
@@ -84,7 +86,7 @@ impl Node {
     pub fn parse(bytes: &[u8], class: Class) -> Result<Self, String> {
         match class {
             Class::Data => Ok(Self { edges: Vec::new(), artifact_type: None }),
-            Class::Unknown => Ok(Self::guess(bytes)),
+            Class::Unknown => Ok(Self::by_shape(bytes)),
             Class::Index | Class::Image | Class::Artifact | Class::Schema1 => Self::parse_known(bytes, class),
         }
     }
@@ -137,6 +139,19 @@ impl Node {
             edges.push(Edge { link: Link::Subject, descriptor: Descriptor::parse(subject)?, sized: true });
         }
         Ok(Self { edges, artifact_type: string(&object, "artifactType") })
+    }
+
+    /// A document of no or an unknown type: what its shape says, and whatever else looks like a
+    /// descriptor.
+    fn by_shape(bytes: &[u8]) -> Self {
+        let guessed = Self::guess(bytes);
+        let Some(known) = class_by_shape(bytes).and_then(|class| Self::parse_known(bytes, class).ok()) else {
+            return guessed;
+        };
+        let mut node = known;
+        let named: HashSet<Digest> = node.edges.iter().map(|edge| edge.descriptor.digest.clone()).collect();
+        node.edges.extend(guessed.edges.into_iter().filter(|edge| !named.contains(&edge.descriptor.digest)));
+        node
     }
 
     /// Everything in an unknown document that looks like a descriptor.

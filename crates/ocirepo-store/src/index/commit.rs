@@ -1,9 +1,10 @@
 //! Replacing index.json: read, edit, prepare, swap, under `index.lock`.
 //!
 //! # Order
-//! 1. the new index is written beside the old one and fsynced;
-//! 2. its digest goes on record ([`History`]), and so does the intention to convert, if any: a full
-//!    disk is found by now, and nothing has happened;
+//! 1. the digest of the new index goes on record ([`History`]), and the new index is written beside
+//!    the old one and fsynced;
+//! 2. the intention to convert, if any, goes on record: a full disk is found by now, and nothing has
+//!    happened;
 //! 3. the caller publishes its blobs and makes them durable;
 //! 4. index.json must still be what was read, else it all starts again from what is there now;
 //! 5. the two files are swapped in one step; what came out becomes `.ocirepo/index.prev`;
@@ -98,9 +99,6 @@ impl Commit<'_> {
             drop(unedited);
 
             let marked = self.convert_to.filter(|_| changed).map(|to| (recorded, to));
-            if changed {
-                disk::write_synced(&own, NEXT, &bytes, owner)?;
-            }
             let ready = self.make_ready(&own, owner, &base, changed.then_some(&bytes), marked);
             ready.inspect_err(|_| disk::clean_up(&own, NEXT))?;
             if changed {
@@ -128,7 +126,9 @@ impl Commit<'_> {
         marked: Option<(RefPolicy, RefPolicy)>,
     ) -> Result<()> {
         if let Some(next) = next {
+            // On record first: an index that is found here and is not on record came out of a swap.
             History::announce(own, next, Some(&base.bytes), owner)?;
+            disk::write_synced(own, NEXT, next, owner)?;
         }
         if let Some((from, to)) = marked {
             Config::write_converting(own, from, to, owner)?;
@@ -172,8 +172,8 @@ fn put_in_place(
         document = merge(&base, theirs, &document);
         expected = std::mem::replace(&mut bytes, document.to_bytes());
         let owner = repository.root().owner()?;
-        disk::replace(own, NEXT, &bytes, owner)?;
         History::announce(own, &bytes, Some(&expected), owner)?;
+        disk::replace(own, NEXT, &bytes, owner)?;
     }
     Err(contended(repository))
 }

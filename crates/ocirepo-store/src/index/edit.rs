@@ -33,24 +33,84 @@ pub struct PutOutcome {
     pub displaced: Vec<String>,
 }
 
-/// Puts an entry under its name.
+/// Puts several entries, in order. Bringing many new names into a large index is linear.
 ///
 /// # Errors
-/// [`Error::TagConflict`] when an image of another digest holds the ref.name.
+/// Those of [`put`].
+pub fn put_all(document: &mut Document, policy: RefPolicy, puts: &[Put]) -> Result<Vec<PutOutcome>> {
+    let mut taken: HashSet<String> = HashSet::new();
+    for entry in document.entries() {
+        taken.extend(claims(entry.name(), entry.ref_name(), entry.digest_text()));
+    }
+    let mut outcomes = Vec::with_capacity(puts.len());
+    for item in puts {
+        let ref_name = item.name.as_ref().and_then(|name| name.ref_name(policy));
+        let own: Vec<String> =
+            claims(item.name.as_ref(), ref_name.as_deref(), item.entry.digest_text()).collect();
+        let is_new = item.name.is_some() && own.iter().all(|claim| !taken.contains(claim));
+        if is_new {
+            let name = item.name.as_ref().map_or_else(String::new, ToString::to_string);
+            check_digest(item)?;
+            let reason = |reason| Error::InvalidReference { text: name.clone(), reason };
+            let image_name = item.name.as_ref().and_then(Name::image_name);
+            let entry = item.entry.with_names(image_name.as_deref(), ref_name.as_deref());
+            document.entries_mut().push(entry.map_err(|_| reason("the entry cannot carry annotations"))?);
+            outcomes.push(PutOutcome { previous: None, unchanged: false, displaced: Vec::new() });
+        } else {
+            outcomes.push(put(document, policy, item)?);
+        }
+        taken.extend(own);
+    }
+    Ok(outcomes)
+}
+
+/// What an entry lays claim to: if nobody else does to any of it, it can simply be appended.
+fn claims<'a>(
+    name: Option<&'a Name>,
+    ref_name: Option<&'a str>,
+    digest: Option<&'a str>,
+) -> impl Iterator<Item = String> + 'a {
+    let name = name.map(|name| format!("name {name}"));
+    name.into_iter()
+        .chain(ref_name.map(|text| format!("ref {text}")))
+        .chain(digest.map(|text| format!("digest {text}")))
+}
+
+/// A name that ends in a digest must be the name of the image of that digest.
+fn check_digest(put: &Put) -> Result<()> {
+    let Some(Name::Full(reference)) = &put.name else { return Ok(()) };
+    if reference.digest().is_none_or(|digest| put.entry.digest() == Some(digest)) {
+        return Ok(());
+    }
+    let reason = "the image has another digest";
+    Err(Error::InvalidReference { text: reference.to_string(), reason })
+}
+
+/// Puts an entry under its name.
+///
+/// A ref.name is written once: if another name of the same image has it already, as two names with
+/// one tag do under the `tag` policy, the new name goes without, because other tools take a ref.name
+/// that stands twice for an error.
+///
+/// # Errors
+/// [`Error::TagConflict`] when an image of another digest holds the ref.name, and
+/// [`Error::InvalidReference`] when the name ends in the digest of another image.
 pub fn put(document: &mut Document, policy: RefPolicy, put: &Put) -> Result<PutOutcome> {
     let fail = |reason| Error::StrangeEntry { position: document.entries().len(), reason };
     let Some(name) = &put.name else {
         let entry = put.entry.with_names(None, None).map_err(fail)?;
         return Ok(put_nameless(document, entry));
     };
-    let ref_name = name.ref_name(policy);
-    let rename = |entry: &Entry| entry.with_names(name.image_name().as_deref(), ref_name.as_deref());
+    check_digest(put)?;
+    let wanted = name.ref_name(policy);
     let digest = put.entry.digest_text();
-    let displaced = displace(document, name, ref_name.as_deref(), digest, put.replace)?;
+    let displaced = displace(document, name, wanted.as_deref(), digest, put.replace)?;
+    let is_written = |entry: &Entry| entry.ref_name() == wanted.as_deref() && entry.name() != Some(name);
+    let ref_name = wanted.clone().filter(|_| !document.entries().iter().any(is_written));
+    let rename = |entry: &Entry| entry.with_names(name.image_name().as_deref(), ref_name.as_deref());
     let entries = document.entries_mut();
 
-    let holders: Vec<usize> =
-        (0..entries.len()).filter(|&n| entries[n].name().as_ref() == Some(name)).collect();
+    let holders: Vec<usize> = (0..entries.len()).filter(|&n| entries[n].name() == Some(name)).collect();
     if let Some(&first) = holders.first() {
         let other = holders.iter().find(|&&n| entries[n].digest_text() != digest);
         let Some(&other) = other else {
@@ -104,10 +164,10 @@ fn displace(
     let claims = |entry: &Entry| {
         entry.ref_name() == Some(tag)
             && entry.digest_text() != digest
-            && entry.name().is_some_and(|held| held != *name)
+            && entry.name().is_some_and(|held| held != name)
     };
     let describe = |entry: &Entry| {
-        let held = entry.name().map_or_else(String::new, |name| name.to_string());
+        let held = entry.name().map_or_else(String::new, ToString::to_string);
         format!("{held}@{}", entry.digest_text().unwrap_or("?"))
     };
     let holders: Vec<String> =
@@ -121,10 +181,29 @@ fn displace(
     Ok(holders)
 }
 
-/// Takes out the entries at `positions`.
-pub fn remove_at(document: &mut Document, positions: &BTreeSet<usize>) {
+/// Takes out the entries at `positions`. A ref.name that goes with one of them passes on to the
+/// first name left that should have it.
+pub fn remove_at(document: &mut Document, policy: RefPolicy, positions: &BTreeSet<usize>) {
+    let freed: HashSet<String> =
+        positions.iter().filter_map(|&n| document.entries().get(n)?.ref_name().map(str::to_owned)).collect();
     let mut position = 0..;
     document.entries_mut().retain(|_| position.next().is_none_or(|n| !positions.contains(&n)));
+    if policy == RefPolicy::Tag && !freed.is_empty() {
+        pass_on(document, policy, freed);
+    }
+}
+
+fn pass_on(document: &mut Document, policy: RefPolicy, mut freed: HashSet<String>) {
+    for entry in document.entries() {
+        entry.ref_name().map(|text| freed.remove(text));
+    }
+    for entry in document.entries_mut() {
+        let Some(name) = entry.name().filter(|_| entry.ref_name().is_none()) else { continue };
+        let Some(ref_name) = name.ref_name(policy).filter(|text| freed.remove(text)) else { continue };
+        if let Ok(named) = entry.with_names(entry.image_name(), Some(&ref_name)) {
+            *entry = named;
+        }
+    }
 }
 
 /// Takes out every entry that is written exactly as one of `entries`.
@@ -187,6 +266,28 @@ mod tests {
         add(&mut document, RefPolicy::Full, "a", None, false).unwrap();
         add(&mut document, RefPolicy::Full, "a", Some("one:1"), false).unwrap();
         assert_eq!(labels(&document), ["docker.io/library/one:1"]);
+    }
+
+    #[test]
+    fn a_ref_name_stands_once_and_passes_on() {
+        let mut document = Document::empty();
+        for name in ["alpine:3.11", "mirror.corp/alpine:3.11"] {
+            add(&mut document, RefPolicy::Tag, "a", Some(name), false).unwrap();
+        }
+        let ref_names = |document: &Document| {
+            document.entries().iter().map(|entry| entry.ref_name().map(str::to_owned)).collect::<Vec<_>>()
+        };
+        assert_eq!(ref_names(&document), [Some("3.11".to_owned()), None]);
+        remove_at(&mut document, RefPolicy::Tag, &BTreeSet::from([0]));
+        assert_eq!(ref_names(&document), [Some("3.11".to_owned())]);
+        assert_eq!(labels(&document), ["mirror.corp/alpine:3.11"]);
+    }
+
+    #[test]
+    fn a_name_with_the_digest_of_another_image_is_refused() {
+        let mut document = Document::empty();
+        let name = format!("alpine@{}", Digest::sha256(b"other"));
+        assert!(add(&mut document, RefPolicy::Full, "a", Some(&name), false).is_err());
     }
 
     #[test]

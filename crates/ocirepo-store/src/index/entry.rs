@@ -29,6 +29,7 @@ struct View {
     digest_text: Option<String>,
     ref_name: Option<String>,
     image_name: Option<String>,
+    name: Option<Name>,
 }
 
 impl Entry {
@@ -90,15 +91,15 @@ impl Entry {
 
     /// The name that the annotations give this entry; `None` for a nameless one.
     #[must_use]
-    pub fn name(&self) -> Option<Name> {
-        Name::from_annotations(self.image_name(), self.ref_name())
+    pub fn name(&self) -> Option<&Name> {
+        self.view.name.as_ref()
     }
 
     /// How to call this entry in a message: its name, else its digest, else its position.
     #[must_use]
     pub fn label(&self, position: usize) -> String {
         self.name()
-            .map(|name| name.to_string())
+            .map(ToString::to_string)
             .or_else(|| self.view.digest_text.clone())
             .unwrap_or_else(|| format!("entry {position}"))
     }
@@ -170,6 +171,7 @@ impl View {
             Ok(_) => Descriptor::parse(raw),
             Err(_) => Err("it is not a JSON object".to_owned()),
         };
-        Self { descriptor, digest_text, ref_name, image_name }
+        let name = Name::from_annotations(image_name.as_deref(), ref_name.as_deref());
+        Self { descriptor, digest_text, ref_name, image_name, name }
     }
 }

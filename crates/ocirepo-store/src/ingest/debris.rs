@@ -25,6 +25,7 @@ pub(crate) fn find_dead(tmp: &Dir) -> Result<Vec<Debris>> {
 /// Removes what dead sessions left. The caller holds `index.lock`, so nobody is just being born.
 pub(crate) fn remove_dead(tmp: &Dir) -> Result<Vec<Debris>> {
     let dead = find(tmp, true)?;
+    // By path: but `tmp` was opened as a directory of its own, and no link is followed below it.
     for debris in &dead {
         disk::remove_tree(&debris.path)?;
     }
@@ -36,11 +37,14 @@ fn find(tmp: &Dir, is_certain: bool) -> Result<Vec<Debris>> {
     let mut dead = Vec::new();
     for found in tmp.list()? {
         let path = tmp.path().join(&found.name);
+        if !found.name.starts_with("session-") && found.name != disk::NEW_OWNER_FILE {
+            continue; // Nothing that we made.
+        }
         if found.kind == Kind::Directory {
             if disk::is_dead(tmp, &found.name)?.unwrap_or(is_certain) {
                 dead.push(Debris { bytes: measure(tmp, &found.name), path });
             }
-        } else if is_certain {
+        } else if is_certain && found.kind == Kind::File {
             let bytes = tmp.stat(&found.name)?.map_or(0, |stat| stat.size);
             dead.push(Debris { path, bytes });
         }
@@ -49,7 +53,7 @@ fn find(tmp: &Dir, is_certain: bool) -> Result<Vec<Debris>> {
 }
 
 fn measure(tmp: &Dir, name: &str) -> u64 {
-    let Ok(Some(dir)) = tmp.open_dir(name) else { return 0 };
+    let Ok(Some(dir)) = tmp.open_own_dir(name) else { return 0 };
     let files = dir.list().unwrap_or_default();
     files.iter().filter_map(|file| dir.stat(&file.name).ok().flatten()).map(|stat| stat.size).sum()
 }

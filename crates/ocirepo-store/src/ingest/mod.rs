@@ -96,7 +96,7 @@ impl Shared<'_> {
         let repository: &Repository = self;
         let (own, owner) = repository.ensure_own_dir()?;
         let _lock = repository.lock_index()?;
-        let tmp = own.ensure_dir(TMP, owner)?;
+        let tmp = own.ensure_own_dir(TMP, owner)?;
         remove_dead(&tmp)?;
         let description = holders::describe_self(repository.waiting());
         let staging = StagingDir::create(&tmp, &description, owner)?;
@@ -223,7 +223,7 @@ impl Ingest<'_> {
         self.sync_reused()?;
         self.syncer.wait()?;
         let outcomes = commit(self.repository, &mut || self.publish(), &mut |document, policy| {
-            puts.iter().map(|put| edit::put(document, policy, put)).collect::<Result<Vec<_>>>()
+            edit::put_all(document, policy, puts)
         })?;
         Ok(Committed { puts: outcomes, counts })
     }

@@ -1,6 +1,6 @@
 //! The ref policy of a repository: what ref.name holds, and converting between the two.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -61,10 +61,13 @@ impl FromStr for RefPolicy {
 /// Rewrites the ref.name of every named entry for `policy`. Bare tags and names that are no
 /// references have no other form and stay; so do entries too strange to be edited.
 pub(crate) fn convert(document: &mut Document, policy: RefPolicy) {
+    let mut written: HashSet<String> = HashSet::new();
     for entry in document.entries_mut() {
         let Some(name @ Name::Full(_)) = entry.name() else { continue };
-        if let Ok(renamed) = entry.with_names(name.image_name().as_deref(), name.ref_name(policy).as_deref())
-        {
+        // Two names of one image may share a tag; it is written once.
+        let is_first = |text: &String| policy == RefPolicy::Full || written.insert(text.clone());
+        let ref_name = name.ref_name(policy).filter(is_first);
+        if let Ok(renamed) = entry.with_names(name.image_name().as_deref(), ref_name.as_deref()) {
             *entry = renamed;
         }
     }

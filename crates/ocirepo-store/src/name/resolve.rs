@@ -38,6 +38,13 @@ pub fn resolve(document: &Document, query: &str, repository: &Path) -> Result<Fo
     if !by_text.is_empty() {
         return found(by_text, true);
     }
+    // What is listed under these very words comes before what they normalise to.
+    let listed = positions(entries, |entry| {
+        entry.name().is_some_and(|name| !matches!(name, Name::Full(_)) && name.to_string() == query)
+    });
+    if !listed.is_empty() {
+        return found(listed, false);
+    }
     let by_name = by_name(entries, query);
     if !by_name.is_empty() {
         return found(by_name, false);
@@ -64,7 +71,9 @@ fn positions(entries: &[Entry], fits: impl Fn(&Entry) -> bool) -> Vec<usize> {
 
 fn by_name(entries: &[Entry], query: &str) -> Vec<usize> {
     let Ok(wanted) = query.parse::<Reference>().map(Reference::or_latest) else { return Vec::new() };
-    let exact = positions(entries, |entry| matches!(entry.name(), Some(Name::Full(name)) if name == wanted));
+    let fits = |entry: &Entry| matches!(entry.name(), Some(Name::Full(name)) if *name == wanted);
+    let is_true = |entry: &Entry| wanted.digest().is_none_or(|digest| entry.digest() == Some(digest));
+    let exact = positions(entries, |entry| fits(entry) && is_true(entry));
     if !exact.is_empty() {
         return exact;
     }

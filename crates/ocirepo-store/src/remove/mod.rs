@@ -108,9 +108,9 @@ pub fn plan(repository: &Repository, document: &Document, selection: &Selection)
 /// Those of [`plan`], [`Error::LockTimeout`], and when index.json cannot be replaced.
 pub fn remove(lock: &impl Writing, selection: &Selection) -> Result<RemovalPlan> {
     let repository = lock.repository();
-    commit(repository, &mut || Ok(()), &mut |document, _| {
+    commit(repository, &mut || Ok(()), &mut |document, policy| {
         let plan = plan(repository, document, selection)?;
-        edit::remove_at(document, &plan.positions);
+        edit::remove_at(document, policy, &plan.positions);
         Ok(plan)
     })
 }

@@ -83,8 +83,8 @@ impl Repository {
                 Config::write(&own, options.policy.unwrap_or_default(), owner)?;
             }
             let bytes = document.to_bytes();
-            disk::write_synced(&own, NEXT, &bytes, owner)?;
             History::announce(&own, &bytes, None, owner)?;
+            disk::write_synced(&own, NEXT, &bytes, owner)?;
             own.rename(NEXT, &self.root, INDEX)?;
         }
         own.sync()?;

@@ -142,8 +142,9 @@ impl Repository {
     }
 
     pub(crate) fn config(&self) -> Result<Option<Config>> {
-        match self.own_dir()? {
-            Some(dir) => Config::read(&dir),
+        match self.own_dir()?.map(|dir| Config::read(&dir)) {
+            Some(Err(error)) if error.is_not_writable() => Ok(None),
+            Some(read) => read,
             None => Ok(None),
         }
     }
@@ -260,11 +261,15 @@ impl Repository {
 
     /// `.ocirepo/`, if there is one.
     pub(crate) fn own_dir(&self) -> Result<Option<Dir>> {
-        self.root.open_dir(OCIREPO)
+        match self.root.open_own_dir(OCIREPO) {
+            // What may not be looked into holds nothing for us; those who write will hear of it.
+            Err(error) if error.is_not_writable() => Ok(None),
+            found => found,
+        }
     }
 
     pub(crate) fn ensure_own_dir(&self) -> Result<(Dir, Owner)> {
         let owner = self.root.owner()?;
-        Ok((self.root.ensure_dir(OCIREPO, owner)?, owner))
+        Ok((self.root.ensure_own_dir(OCIREPO, owner)?, owner))
     }
 }

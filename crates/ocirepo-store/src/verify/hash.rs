@@ -27,17 +27,22 @@ pub(super) fn examine(
     blobs: BTreeSet<Digest>,
     hash: bool,
     progress: &dyn Progress,
-) -> Result<BTreeMap<Digest, State>> {
+) -> BTreeMap<Digest, State> {
     let mut sized = Vec::with_capacity(blobs.len());
     for digest in blobs {
-        let stat = repository.blobs().stat(&digest)?;
-        let size = stat.filter(|stat| stat.kind == disk::Kind::File).map(|stat| stat.size);
-        sized.push((digest, State { size, ..State::default() }));
+        let state = match repository.blobs().stat(&digest) {
+            Ok(stat) => {
+                let size = stat.filter(|stat| stat.kind == disk::Kind::File).map(|stat| stat.size);
+                State { size, ..State::default() }
+            }
+            Err(error) => State { error: Some(error.to_string()), ..State::default() },
+        };
+        sized.push((digest, state));
     }
     // Large blobs first, so that no thread is left with one at the end.
     sized.sort_by_key(|(_, state)| std::cmp::Reverse(state.size));
     if hash {
-        let total = sized.iter().filter_map(|(_, state)| state.size).sum();
+        let total = sized.iter().filter_map(|(_, state)| state.size).fold(0, u64::saturating_add);
         progress.begin("verifying", Unit::Bytes, Some(total));
         let hashed = on_threads(&sized, repository.jobs(), |(digest, state)| match state.size {
             Some(_) => hash_blob(repository, digest, progress),
@@ -55,7 +60,7 @@ pub(super) fn examine(
             }
         }
     }
-    Ok(sized.into_iter().collect())
+    sized.into_iter().collect()
 }
 
 /// The digest and size of a blob as it is; `None` under an algorithm that is not known.

@@ -65,7 +65,7 @@ pub fn verify(repository: &Repository, options: &Options, progress: &dyn Progres
 
     let mut blobs: BTreeSet<Digest> = listing.blobs.iter().cloned().collect();
     blobs.extend(graph.blobs().map(|(_, blob)| blob.digest.clone()));
-    let state = hash::examine(repository, blobs, !options.quick, progress)?;
+    let state = hash::examine(repository, blobs, !options.quick, progress);
 
     let mut findings =
         Findings { repository, graph: &graph, state: &state, ancestry: graph.ancestry(), found: Vec::new() };
@@ -207,6 +207,12 @@ impl Findings<'_> {
 
     /// Blobs that no image needs.
     fn orphans(&mut self, listing: &Listing) {
+        let is_certain = self.graph.faults.iter().all(|fault| matches!(fault, Fault::Missing { .. }));
+        let orphan = if is_certain {
+            "no image needs it; gc will sweep it"
+        } else {
+            "no image that can be read needs it; gc leaves it until the damage is mended"
+        };
         for digest in &listing.blobs {
             if self.graph.find(digest).is_some() {
                 continue;
@@ -219,12 +225,7 @@ impl Findings<'_> {
                 (None, Some(found)) => {
                     Finding::of_blob(Kind::Corrupt, digest, path, format!("its content hashes to {found}"))
                 }
-                (None, None) => Finding::of_blob(
-                    Kind::Orphan,
-                    digest,
-                    path,
-                    "no image needs it; gc will sweep it".to_owned(),
-                ),
+                (None, None) => Finding::of_blob(Kind::Orphan, digest, path, orphan.to_owned()),
             });
         }
     }
@@ -242,7 +243,7 @@ impl Findings<'_> {
 
     fn dead_staging(&mut self) -> Result<()> {
         let Some(own) = self.repository.own_dir()? else { return Ok(()) };
-        let Some(tmp) = own.open_dir(ingest::TMP)? else { return Ok(()) };
+        let Some(tmp) = own.open_own_dir(ingest::TMP)? else { return Ok(()) };
         // Nothing is removed here, so a directory that cannot be judged is none of our business.
         let dead = ingest::find_dead(&tmp).unwrap_or_default();
         self.found.extend(dead.into_iter().map(|debris| Finding::dead_staging(debris.path, debris.bytes)));

@@ -69,7 +69,7 @@ pub(crate) fn of_repo_tags(tags: &[String]) -> (Vec<Name>, Vec<String>) {
 
 /// The name that an entry of an image layout carries, and what is odd about it.
 pub(crate) fn of_entry(entry: &Entry) -> (Option<Name>, Option<String>) {
-    let name = entry.name();
+    let name = entry.name().cloned();
     let ignored = entry
         .image_name()
         .filter(|text| !text.is_empty() && Name::from_annotations(Some(text), None).is_none())

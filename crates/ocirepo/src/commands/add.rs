@@ -42,6 +42,10 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     let reference = args.reference.as_deref().map(Name::parse).transpose()?;
     let options = ImportOptions { reference, replace: args.replace };
     let repository = context.open(verb)?;
+    if let (Some(name), Some(text)) = (&options.reference, &args.reference) {
+        let policy = repository.policy(&repository.index()?)?;
+        super::tag::warn_of_bare_tag(name, text, policy, context);
+    }
     let reporter = context.reporter();
     let mut added = Added::default();
     let mut outcome = Ok(Code::Ok);
@@ -84,6 +88,7 @@ impl Added {
                 "reference": image.reference,
                 "digest": image.digest.as_str(),
                 "previous": image.previous,
+                "displaced": image.displaced,
                 "source": source,
                 "warnings": image.warnings,
             }));

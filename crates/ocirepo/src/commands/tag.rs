@@ -1,7 +1,7 @@
 //! `ocirepo tag`
 
 use anyhow::Result;
-use ocirepo_store::name::Name;
+use ocirepo_store::name::{Name, RefPolicy};
 use serde_json::json;
 
 use crate::context::Context;
@@ -34,19 +34,22 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     let repository = context.open(verb)?;
     let lock = repository.lock_shared()?;
     let policy = repository.policy(&repository.index()?)?;
-    let mut tagged = Vec::new();
-    for name in &names {
+    for (name, text) in names.iter().zip(&args.references) {
         if let Some(warning) = name.warning(policy) {
             context.warn(&warning);
         }
-        let done = ocirepo_store::tag(&lock, &args.image, name, args.replace)?;
+        warn_of_bare_tag(name, text, policy, context);
+    }
+    let done = ocirepo_store::tag(&lock, &args.image, &names, args.replace)?;
+    let mut tagged = Vec::new();
+    for (name, done) in names.iter().zip(done) {
         if context.format == Format::Table {
-            let verb = match &done.outcome.previous {
-                _ if done.outcome.unchanged => "unchanged",
-                Some(_) => "moved",
-                None => "tagged",
+            let text = match &done.outcome.previous {
+                _ if done.outcome.unchanged => format!("unchanged {name} {}", done.digest),
+                Some(previous) => format!("moved {name} from {previous} to {}", done.digest),
+                None => format!("tagged {name} {}", done.digest),
             };
-            render::line(&render::safe(&format!("{verb} {name} {}", done.digest)))?;
+            render::line(&render::safe(&text))?;
             for displaced in &done.outcome.displaced {
                 render::line(&render::safe(&format!("replaced {displaced}")))?;
             }
@@ -62,4 +65,11 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
         render::json(&json!({ "tagged": tagged }))?;
     }
     Ok(Code::Ok)
+}
+
+/// Under the tag policy people think in tags: a word that may have been meant as one is a repository.
+pub(crate) fn warn_of_bare_tag(name: &Name, text: &str, policy: RefPolicy, context: &Context) {
+    if policy == RefPolicy::Tag && !text.contains(['/', ':', '@']) {
+        context.warn(&format!("{text} is taken as {name}; for a tag write NAME:{text}"));
+    }
 }
