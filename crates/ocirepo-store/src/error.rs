@@ -100,7 +100,7 @@ pub enum Error {
     #[error(transparent)]
     InvalidDigest(#[from] InvalidDigest),
     /// A lock was not free in time.
-    #[error("{} was not free within {} s{}", path.display(), waited.as_secs_f32(), held_by(holders))]
+    #[error("{} was not free within {:.1} s{}", path.display(), waited.as_secs_f32(), held_by(holders))]
     LockTimeout {
         /// The lock file.
         path: PathBuf,

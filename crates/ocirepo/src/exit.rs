@@ -101,7 +101,8 @@ fn transfer_hint(error: &TransferError) -> Option<&'static str> {
             "ocirepo takes what docker save, podman save, skopeo copy and crane pull write, and OCI layouts"
         }
         TransferError::Unsupported { later: true, .. } => {
-            "unpack it or convert it first, for example with `skopeo copy` to an oci-archive"
+            "for xz and bzip2, `xz -dc FILE | ocirepo add -`; for a dir: folder, `skopeo copy` it to an oci-archive; \
+             for an archive of docker before 1.10, load it into docker and save it again"
         }
         TransferError::Unsupported { .. } => {
             "a root file system has no manifest: make an image of it first, for example with `docker import`"
@@ -122,6 +123,16 @@ fn transfer_hint(error: &TransferError) -> Option<&'static str> {
         TransferError::NotOneImage { .. } => "leave --ref away to add them under the names in the archive",
         _ => return None,
     })
+}
+
+/// What to do when nothing has that name, saying how it was read.
+fn not_found_hint(query: &str) -> String {
+    let read_as = match ocirepo_store::name::Name::parse(query) {
+        Ok(name) if name.to_string() != query => format!("it was read as {name}; "),
+        _ if query.contains(['*', '?', '[']) => "patterns are for `ocirepo rm --glob`; ".to_owned(),
+        _ => String::new(),
+    };
+    format!("{read_as}`ocirepo ls` lists what is there")
 }
 
 /// What to do about an error of the store.
@@ -169,9 +180,9 @@ fn store_hint(error: &StoreError) -> Option<String> {
                 .to_owned()
         }
         StoreError::UnsupportedVersion { .. } => "use a newer ocirepo; nothing was changed".to_owned(),
-        StoreError::NotFound { .. } => "`ocirepo ls` lists what is there; patterns need --glob".to_owned(),
+        StoreError::NotFound { query, .. } => not_found_hint(query),
         StoreError::Ambiguous { .. } => {
-            "say which one: its full name, its digest, or its position as @N".to_owned()
+            "say which one, as it is written there, or by its position as @N".to_owned()
         }
         StoreError::TagConflict { .. } => {
             "--replace takes the tag from the other image; `ocirepo config ref-policy full` lets both stay"

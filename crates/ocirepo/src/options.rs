@@ -13,7 +13,13 @@ use crate::commands::{add, config, gc, init, inspect, ls, rm, tag, verify, why};
 /// write. ocirepo adds what they lack: locks, so that commands may run side by side; garbage
 /// collection that never deletes what an image needs; and verification of every byte.
 #[derive(Debug, Parser)]
-#[command(name = "ocirepo", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "ocirepo",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    args_override_self = true
+)]
 #[command(after_help = "\
 Examples:
   ocirepo init
@@ -133,11 +139,32 @@ impl Command {
     }
 }
 
-/// A duration such as `90`, `90s`, `5m` or `1h30m`; a bare number is seconds.
+/// A duration such as `90`, `90s`, `5m`, `1h30m` or `2d`; a bare number is seconds.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let refuse = || "a duration looks like 90, 90s, 5m, 1h30m or 2d".to_owned();
     if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
+        return Duration::try_from_secs_f64(seconds).map_err(|_| refuse());
     }
-    let duration: jiff::SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
-    Duration::try_from(duration).map_err(|_| "a duration cannot be negative".to_owned())
+    if let Some(days) = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok()) {
+        return Ok(Duration::from_secs(u64::from(days) * 86_400));
+    }
+    let duration: jiff::SignedDuration = text.parse().map_err(|_| refuse())?;
+    Duration::try_from(duration).map_err(|_| refuse())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        for (text, seconds) in
+            [("90", 90), ("90s", 90), ("5m", 300), ("1h30m", 5400), ("2d", 172_800), ("0", 0)]
+        {
+            assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in ["abc", "-1", "", "1 fortnight", "-5m"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
 }

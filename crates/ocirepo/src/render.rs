@@ -24,7 +24,16 @@ fn unless_closed(written: io::Result<()>) -> io::Result<()> {
 /// Writes a value to stdout as JSON.
 pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
     let text = serde_json::to_string_pretty(value)?;
-    unless_closed(writeln!(io::stdout().lock(), "{text}"))
+    // JSON leaves some characters as they are that a terminal would obey.
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c != '\n' && (c.is_control() || turns(c)) {
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    unless_closed(writeln!(io::stdout().lock(), "{out}"))
 }
 
 /// Writes a line to stderr. Nobody is left to be told if that fails.
@@ -37,14 +46,18 @@ pub(crate) fn line_to_stderr(text: &str) {
 pub(crate) fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if c.is_control() || turns {
+        if c.is_control() || turns(c) {
             out.extend(c.escape_unicode());
         } else {
             out.push(c);
         }
     }
     out
+}
+
+/// Whether a character turns the direction of writing, or starts a line of its own.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A number of bytes for people, in powers of 1000.

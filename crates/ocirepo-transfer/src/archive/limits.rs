@@ -7,6 +7,10 @@ pub(crate) const MAX_MEMBERS: u64 = 1_000_000;
 /// The largest extension record (a PAX header or a long name) in bytes.
 pub(crate) const MAX_EXTENSION: u64 = 1 << 20;
 
+/// The longest name or link target that is kept, in bytes: no image needs one this long, and a small
+/// compressed archive can hold a great many long ones.
+pub(crate) const MAX_NAME: usize = 512;
+
 /// The most links from a name to its content.
 pub(crate) const MAX_HOPS: usize = 8;
 

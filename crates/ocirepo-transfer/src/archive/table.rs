@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::headers::{Header, Kind};
-use super::limits::MAX_HOPS;
+use super::limits::{MAX_HOPS, MAX_NAME};
 use super::paths;
 use crate::error::escape;
 
@@ -46,6 +46,9 @@ impl<P: PartialEq> Table<P> {
 
     /// Takes a member in. `place` is asked for the place of a file's content.
     pub(crate) fn insert(&mut self, header: &Header, place: P) {
+        if header.name.len() > MAX_NAME {
+            return;
+        }
         // A name that cannot be cleaned can never be asked for.
         let Some(name) = paths::clean(&header.name) else { return };
         let link = |target: Option<String>, text: &str| {
@@ -54,7 +57,11 @@ impl<P: PartialEq> Table<P> {
                 Node::Link,
             )
         };
+        let is_long = |target: &str| target.len() > MAX_NAME;
         let node = match &header.kind {
+            Kind::Symlink(target) | Kind::HardLink(target) if is_long(target) => {
+                Node::Unusable("it is a link to a name that is too long".to_owned())
+            }
             Kind::File => Node::File(place),
             Kind::Symlink(target) => link(paths::symlink_target(&name, target), target),
             Kind::HardLink(target) => link(paths::clean(target), target),

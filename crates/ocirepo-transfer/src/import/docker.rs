@@ -227,7 +227,7 @@ pub(crate) fn import(carrier: &Carrier<'_>, images: &[Image]) -> Result<Vec<Root
         stacks.push(stack);
     }
 
-    let total = members.iter().map(|(member, _)| member.size).sum();
+    let total = members.iter().map(|(member, _)| member.size).fold(0, u64::saturating_add);
     let task = Task::begin(carrier.progress, carrier.label(), Unit::Bytes, Some(total));
     let layers = carrier.on_each(&members, |(member, diff_id)| bring_layer(carrier, member, diff_id))?;
     drop(task);

@@ -308,7 +308,7 @@ impl<'a, 'c> Walk<'a, 'c> {
         if todo.is_empty() {
             return Ok(());
         }
-        let total = todo.iter().map(|(_, size, _)| size).sum();
+        let total = todo.iter().map(|(_, size, _)| *size).fold(0, u64::saturating_add);
         let _task = Task::begin(self.carrier.progress, self.carrier.label(), Unit::Bytes, Some(total));
         self.carrier.on_each(&todo, |(digest, size, member)| self.carrier.bring(digest, *size, member))?;
         Ok(())

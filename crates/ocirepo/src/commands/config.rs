@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
         }))?;
     } else {
         let names = render::count(converted.renamed as u64, "ref.name");
-        context.say(&format!("ref policy {policy}, was {}; {names} rewritten", converted.from));
+        render::line(&format!("ref policy {policy}, was {}; {names} rewritten", converted.from))?;
     }
     Ok(Code::Ok)
 }

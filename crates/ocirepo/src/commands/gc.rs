@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use ocirepo_store::Repository;
 use ocirepo_store::gc::{self, Amount, Options, Plan, Refusal, Swept, Trouble};
 use serde_json::{Value, json};
 
 use crate::context::Context;
-use crate::exit::Code;
+use crate::exit::{Code, UsageError};
 use crate::options::{Format, parse_duration};
 use crate::render;
 
@@ -46,6 +47,11 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     let repository = context.open(verb)?;
+    for path in &args.also_root {
+        if let Err(error) = Repository::open(path, context.settings(verb)) {
+            return Err(UsageError(format!("--also-root: {error}; check the path")).into());
+        }
+    }
     let options = Options {
         grace: args.grace,
         ignore_missing_roots: args.ignore_missing_roots,
@@ -117,7 +123,8 @@ fn explain(refusal: &Refusal, context: &Context) {
     let (problem, cure) = match refusal {
         Refusal::Broken => (
             "nothing was deleted: what a broken manifest keeps cannot be known".to_owned(),
-            "`ocirepo verify` lists all damage; add the image again, or `ocirepo rm` it".to_owned(),
+            "`ocirepo verify` lists all damage; delete the damaged file and add its image again, or `ocirepo rm` the image"
+                .to_owned(),
         ),
         Refusal::MissingRoots => (
             "nothing was deleted: the manifest of an image is not there, so what it keeps cannot be known"

@@ -52,13 +52,16 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
         return Ok(Code::Ok);
     }
     let shown = path.display();
-    context.say(&render::safe(&match outcome {
+    let text = match outcome {
         Initialised::Created => format!("initialised an empty repository in {shown} (ref policy {policy})"),
         Initialised::AlreadyThere => format!("{shown} is a repository already (ref policy {policy})"),
         Initialised::Adopted { images } => {
             format!("{shown} is a repository now, of {}", render::count(images as u64, "image"))
         }
-    }));
+    };
+    if !context.quiet {
+        render::line(&render::safe(&text))?;
+    }
     if outcome == Initialised::AlreadyThere && args.ref_policy.is_some_and(|wanted| wanted != policy) {
         let wanted = args.ref_policy.unwrap_or_default();
         context.warn(&format!(

@@ -157,9 +157,21 @@ fn print_raw(repository: &Repository, entry: &Entry, position: usize) -> Result<
     let descriptor = entry
         .descriptor()
         .map_err(|reason| ocirepo_store::Error::StrangeEntry { position, reason: reason.to_owned() })?;
-    let mut reader = repository.read_blob(&descriptor.digest, Some(descriptor.size))?;
+    // Proven before a byte of it is shown.
+    let digest = || descriptor.digest.clone();
+    let bytes = match load(repository, descriptor) {
+        Loaded::Content(bytes) => bytes,
+        Loaded::Missing => return Err(ocirepo_store::Error::MissingBlob { digest: digest() }.into()),
+        Loaded::Broken(reason) => {
+            return Err(ocirepo_store::Error::BrokenManifest { digest: digest(), reason }.into());
+        }
+        Loaded::Data => {
+            let reason = "it is no document".to_owned();
+            return Err(ocirepo_store::Error::BrokenManifest { digest: digest(), reason }.into());
+        }
+    };
     let mut out = std::io::stdout().lock();
-    std::io::copy(&mut reader, &mut out)?;
+    out.write_all(&bytes)?;
     out.flush()?;
     Ok(Code::Ok)
 }

@@ -88,7 +88,10 @@ impl Row {
     fn cells(&self, whole_digests: bool) -> Vec<String> {
         let digest = self.digest.as_deref().unwrap_or("-");
         let state = match &self.problem {
-            Some(problem) => problem.as_str(),
+            // The digest has a column of its own.
+            Some(problem) => {
+                problem.strip_prefix(digest).map_or(problem.as_str(), |rest| rest.trim_start_matches(": "))
+            }
             None if self.complete => "complete",
             None => "incomplete",
         };

@@ -62,8 +62,14 @@ fn print(report: &Report, quick: bool, context: &Context) -> Result<()> {
     }
     let how = if quick { "present at their size" } else { "hashed" };
     let blobs = format!("{} {how}, {}", render::count(report.blobs, "blob"), render::size(report.bytes));
-    let errors = render::count(errors, "error");
-    render::line(&format!("{blobs}: {errors}, {}", render::count(notes, "note")))?;
+    let found = format!("{}, {}", render::count(errors, "error"), render::count(notes, "note"));
+    render::line(&format!("{blobs}: {found}"))?;
+    if errors > 0 {
+        context.say(
+            "hint: adding an image again brings back missing blobs and mends those of the wrong size; for a corrupt \
+             one, delete its file first",
+        );
+    }
     Ok(())
 }
 
