@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
-use ocirepo_store::Repository;
 use ocirepo_store::gc::{self, Amount, Options, Plan, Refusal, Swept, Trouble};
+use ocirepo_store::{Error, Repository};
 use serde_json::{Value, json};
 
 use crate::context::Context;
@@ -48,7 +48,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     let repository = context.open(verb)?;
     for path in &args.also_root {
-        if let Err(error) = Repository::open(path, context.settings(verb)) {
+        // To make a mistyped path a repository, as the usual hint says, would be the wrong cure here.
+        if let Err(error @ Error::NotARepository { .. }) = Repository::open(path, context.settings(verb)) {
             return Err(UsageError(format!("--also-root: {error}; check the path")).into());
         }
     }
