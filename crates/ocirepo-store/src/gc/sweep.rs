@@ -9,6 +9,7 @@ use crate::index::commit::{self, NEXT, commit};
 use crate::index::edit;
 use crate::ingest;
 use crate::lock::Exclusive;
+use crate::parallel::in_parallel;
 use crate::progress::{Progress, Unit};
 use crate::repository::{INDEX, Repository};
 
@@ -77,14 +78,18 @@ impl Plan {
         }
         progress.begin("sweeping", Unit::Items, Some(self.garbage.len() as u64));
         let mut algorithms = BTreeSet::new();
-        for blob in &self.garbage {
-            let algorithm = blob.digest.algorithm_name();
-            let Some(dir) = repository.blobs().dir(algorithm)? else { continue };
-            if dir.unlink(blob.digest.encoded())? {
-                swept.blobs.add(blob.size);
-                algorithms.insert(algorithm);
-            }
+        // Names go one at a time, but the file system frees what was behind them side by side.
+        let removed = in_parallel(&self.garbage, repository.jobs(), |blob| -> Result<bool> {
+            let Some(dir) = repository.blobs().dir(blob.digest.algorithm_name())? else { return Ok(false) };
+            let removed = dir.unlink(blob.digest.encoded())?;
             progress.advance(1);
+            Ok(removed)
+        });
+        for (blob, removed) in self.garbage.iter().zip(removed) {
+            if removed? {
+                swept.blobs.add(blob.size);
+                algorithms.insert(blob.digest.algorithm_name());
+            }
         }
         for algorithm in algorithms {
             if let Some(dir) = repository.blobs().dir(algorithm)? {
