@@ -49,12 +49,8 @@ pub fn put_all(document: &mut Document, policy: RefPolicy, puts: &[Put]) -> Resu
             claims(item.name.as_ref(), ref_name.as_deref(), item.entry.digest_text()).collect();
         let is_new = item.name.is_some() && own.iter().all(|claim| !taken.contains(claim));
         if is_new {
-            let name = item.name.as_ref().map_or_else(String::new, ToString::to_string);
             check_digest(item)?;
-            let reason = |reason| Error::InvalidReference { text: name.clone(), reason };
-            let image_name = item.name.as_ref().and_then(Name::image_name);
-            let entry = item.entry.with_names(image_name.as_deref(), ref_name.as_deref());
-            document.entries_mut().push(entry.map_err(|_| reason("the entry cannot carry annotations"))?);
+            append(document, item, ref_name.as_deref())?;
             outcomes.push(PutOutcome { previous: None, unchanged: false, displaced: Vec::new() });
         } else {
             outcomes.push(put(document, policy, item)?);
@@ -135,13 +131,18 @@ pub fn put(document: &mut Document, policy: RefPolicy, put: &Put) -> Result<PutO
             let fail = |reason| Error::StrangeEntry { position, reason };
             entries[position] = rename(&entries[position]).map_err(fail)?;
         }
-        None => {
-            let fail = |reason| Error::StrangeEntry { position: entries.len(), reason };
-            let entry = rename(&put.entry).map_err(fail)?;
-            entries.push(entry);
-        }
+        None => append(document, put, ref_name.as_deref())?,
     }
     Ok(PutOutcome { previous: None, unchanged: false, displaced })
+}
+
+/// Appends an entry under its name.
+fn append(document: &mut Document, put: &Put, ref_name: Option<&str>) -> Result<()> {
+    let image_name = put.name.as_ref().and_then(Name::image_name);
+    let fail = |reason| Error::StrangeEntry { position: document.entries().len(), reason };
+    let entry = put.entry.with_names(image_name.as_deref(), ref_name).map_err(fail)?;
+    document.entries_mut().push(entry);
+    Ok(())
 }
 
 fn put_nameless(document: &mut Document, entry: Entry) -> PutOutcome {
