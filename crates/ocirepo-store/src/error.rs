@@ -123,6 +123,12 @@ pub enum Error {
         /// The blob.
         digest: Digest,
     },
+    /// A blob that a rehearsal counted is to be read.
+    #[error("the content of {digest} is not at hand: a rehearsal does not write it")]
+    NotStaged {
+        /// The blob.
+        digest: Digest,
+    },
     /// Content has another size than its descriptor says.
     #[error("{digest} should be {expected} bytes, but there are {found}")]
     SizeMismatch {
@@ -216,6 +222,7 @@ impl Error {
             Self::Io { .. }
             | Self::NotARepository { .. }
             | Self::LockUnsupported { .. }
+            | Self::NotStaged { .. }
             | Self::Contended { .. } => ErrorKind::Other,
         }
     }

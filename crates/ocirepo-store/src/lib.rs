@@ -7,6 +7,7 @@
 //! .ocirepo/last-index                                   which index.json files were ours
 //! .ocirepo/index.prev                                   the index.json before the last change
 //! .ocirepo/tmp/<session>/                               staging of running ingests
+//! .ocirepo/cache/layers                                 which blob unpacks to which diffID
 //! ```
 //!
 //! # What it promises
@@ -17,6 +18,7 @@
 //! | parallel writers keep every reference, and a sweep waits for all of them | [`lock`] |
 //! | tools that ignore our locks are noticed before their work is overwritten | `index::commit` |
 //! | only what no root needs is swept, and nothing when in doubt | [`gc`] |
+//! | what is known of layers was proven, and can be forgotten | [`layers`] |
 //! | what is damaged is found, with the images it breaks | [`verify`] |
 //! | names are exact, and survive a change of policy | [`name`] |
 //!
@@ -58,6 +60,7 @@ pub mod graph;
 pub mod image;
 pub mod index;
 pub mod ingest;
+pub mod layers;
 pub mod lock;
 pub mod name;
 mod naming;

@@ -231,6 +231,29 @@ impl Dir {
         Ok(File::from(fd))
     }
 
+    /// Opens the regular file `name` for writing at its end, making it if need be. A link of that
+    /// name is not followed.
+    ///
+    /// # Errors
+    /// [`Error::NotAFile`] for a link, a directory or anything else that is not a regular file.
+    pub(crate) fn append(&self, name: &str, owner: Owner) -> Result<File> {
+        let refuse = || Error::NotAFile { path: self.path.join(name) };
+        // NONBLOCK: opening a fifo must not hang.
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW;
+        let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let fd = match rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o644)) {
+            Ok(fd) => fd,
+            Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => return Err(refuse()),
+            Err(errno) => return Err(self.error("open", name, errno)),
+        };
+        let stat = Stat::from(rustix::fs::fstat(&fd).map_err(|errno| self.error("stat", name, errno))?);
+        if stat.kind != Kind::File {
+            return Err(refuse());
+        }
+        owner.give(&fd).map_err(|error| Error::io("set the owner of", self.path.join(name), error))?;
+        Ok(File::from(fd))
+    }
+
     /// Opens the file `name` to lock it, making it when `create` says so. Falls back to a
     /// read-only handle, on which locks work as well, where writing is refused.
     pub(crate) fn open_lock(&self, name: &str, create: Option<Owner>) -> Result<Option<File>> {

@@ -63,13 +63,9 @@ impl StagingDir {
         Ok((file, StagedFile { name, path: self.dir.path().to_owned() }))
     }
 
-    /// Opens a staged file for reading.
-    pub(crate) fn open(&self, staged: &StagedFile) -> Result<File> {
-        let (file, _) = self
-            .dir
-            .open_file(&staged.name)?
-            .ok_or_else(|| Error::io("open", staged.path(), io::Error::from(io::ErrorKind::NotFound)))?;
-        Ok(file)
+    /// Opens a staged file for reading; `None` when it was published or discarded.
+    pub(crate) fn open(&self, staged: &StagedFile) -> Result<Option<File>> {
+        Ok(self.dir.open_file(&staged.name)?.map(|(file, _)| file))
     }
 
     /// Moves a staged file to `name` in `target`.

@@ -8,6 +8,7 @@ mod descriptor;
 mod load;
 mod media_type;
 mod node;
+mod rewrite;
 mod walk;
 
 pub use descriptor::{Descriptor, Platform};
@@ -15,5 +16,6 @@ pub use load::{Loaded, Wanted};
 pub(crate) use load::{load, looks_like_json};
 pub use media_type::{Class, is_nondistributable};
 pub use node::{Edge, Link, MAX_MANIFEST_SIZE, Node, class_by_shape, own_media_type};
+pub use rewrite::{Replacement, with_layers};
 pub(crate) use walk::Walk;
 pub use walk::{Ancestry, Blob, BlobId, Fault, Graph, Root};

@@ -5,7 +5,7 @@
 //!    the old one and fsynced;
 //! 2. the intention to convert, if any, goes on record: a full disk is found by now, and nothing has
 //!    happened;
-//! 3. the caller publishes its blobs and makes them durable;
+//! 3. the caller publishes its blobs, also those that its edit brought, and makes them durable;
 //! 4. index.json must still be what was read, else it all starts again from what is there now;
 //! 5. the two files are swapped in one step; what came out becomes `.ocirepo/index.prev`;
 //! 6. the directories are fsynced.
@@ -53,8 +53,8 @@ impl Snapshot {
 /// An edit of index.json. It may be applied more than once, each time to a fresh document.
 pub(crate) type Edit<'e, T> = dyn FnMut(&mut Document, RefPolicy) -> Result<T> + 'e;
 
-/// Applies `edit` to index.json. `prepare` runs once, after the edit has been accepted and before
-/// it can be seen: that is where blobs are published.
+/// Applies `edit` to index.json. `prepare` runs each time after the edit has been accepted and
+/// before it can be seen: that is where blobs are published.
 pub(crate) fn commit<T>(
     repository: &Repository,
     prepare: &mut dyn FnMut() -> Result<()>,
@@ -68,10 +68,21 @@ pub(crate) fn convert<T>(repository: &Repository, policy: RefPolicy, edit: &mut 
     Commit { repository, convert_to: Some(policy), prepare: None }.run(edit)
 }
 
+/// What [`commit`] would make of `edit` on index.json as it is now. Nothing is written.
+pub(crate) fn rehearse<T>(repository: &Repository, edit: &mut Edit<'_, T>) -> Result<T> {
+    let mut document = repository.index()?;
+    let config = repository.config()?;
+    let policy = config.map_or_else(|| RefPolicy::infer(&document), |config| config.policy);
+    if config.is_some_and(|config| config.converting) {
+        name::convert(&mut document, policy);
+    }
+    edit(&mut document, policy)
+}
+
 struct Commit<'c> {
     repository: &'c Repository,
     convert_to: Option<RefPolicy>,
-    /// What is still to be done before the new index can be seen.
+    /// What else is to be done before the new index can be seen.
     prepare: Option<&'c mut dyn FnMut() -> Result<()>>,
 }
 
@@ -133,7 +144,7 @@ impl Commit<'_> {
         if let Some((from, to)) = marked {
             Config::write_converting(own, from, to, owner)?;
         }
-        if let Some(prepare) = self.prepare.take() {
+        if let Some(prepare) = &mut self.prepare {
             prepare()?;
         }
         Ok(())

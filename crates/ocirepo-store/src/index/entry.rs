@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::json::{self, Object};
 use crate::digest::Digest;
-use crate::graph::{Descriptor, Platform};
+use crate::graph::{Descriptor, Platform, Replacement};
 use crate::name::Name;
 
 /// The annotation of the image-spec that names an entry of index.json.
@@ -49,6 +49,26 @@ impl Entry {
             object.set("platform", platform.to_raw());
         }
         Self::new(object.to_raw())
+    }
+
+    /// This entry with another content, everything else untouched.
+    ///
+    /// # Errors
+    /// What is wrong, when the entry is no object.
+    pub fn with_content(&self, content: &Replacement) -> Result<Self, String> {
+        Ok(Self::new(content.apply(&self.raw)?))
+    }
+
+    /// This entry for `platform`, if it says none itself.
+    ///
+    /// # Errors
+    /// What is wrong, when the entry is no object.
+    pub fn with_platform(&self, platform: &Platform) -> Result<Self, String> {
+        let mut object = Object::parse(self.raw.get()).map_err(|_| "it is not an object".to_owned())?;
+        if object.get("platform").is_none() {
+            object.set("platform", platform.to_raw());
+        }
+        Ok(Self::new(object.to_raw()))
     }
 
     /// The entry as it is written.
@@ -118,12 +138,21 @@ impl Entry {
         if self.image_name() == image_name && self.ref_name() == ref_name {
             return Ok(self.clone());
         }
+        self.with_annotations(&[(IMAGE_NAME, image_name), (REF_NAME, ref_name)])
+    }
+
+    /// This entry with some annotations set, or taken away where there is no value; everything else
+    /// untouched.
+    ///
+    /// # Errors
+    /// What is wrong, when the entry is too strange to carry annotations.
+    pub fn with_annotations(&self, changes: &[(&str, Option<&str>)]) -> Result<Self, String> {
         let mut object = Object::parse(self.raw.get()).map_err(|_| "it is not an object".to_owned())?;
         let mut annotations = match object.get("annotations").map(RawValue::get) {
             None | Some("null") => Object::default(),
             Some(text) => Object::parse(text).map_err(|_| "its annotations are not an object".to_owned())?,
         };
-        for (key, value) in [(IMAGE_NAME, image_name), (REF_NAME, ref_name)] {
+        for (key, value) in changes {
             match value {
                 Some(value) => annotations.set(key, json::quote(value)),
                 None => annotations.remove(key),

@@ -4,26 +4,37 @@
 //! of nothing until [`Ingest::commit`]: that makes them durable, moves them to their names and
 //! then replaces index.json, in that order (see `index::commit`). A session that is dropped or
 //! killed before leaves the repository as it was; its staging goes with it, or is removed by the
-//! next writer or by gc.
+//! next writer or by gc. Nothing at all is touched before the first blob is written.
 //!
 //! A session is used from several threads at once: everything but the commit takes `&self`.
+//!
+//! # Rehearsal
+//! [`Reading::rehearse`] begins a session that finds out what another would do. It hashes and
+//! counts what the other would write, its commit gives the same answer on index.json as it is now,
+//! conflicts included, and the repository stays as it was. Only what has to be read again, because
+//! it comes from a stream, is written: to staging, by [`Ingest::spool`], and dropped at the end.
 
+mod commit;
 mod debris;
+mod staging;
 mod writer;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use commit::Committed;
 pub(crate) use debris::{Debris, TMP, find_dead, remove_dead};
 pub use writer::BlobWriter;
 
+use self::staging::Staging;
 use crate::digest::{Algorithm, Digest};
-use crate::disk::{Dir, Kind, Owner, StagedFile, StagingDir, Syncer};
+use crate::disk::{Kind, StagedFile, Syncer};
 use crate::error::{Error, Result};
-use crate::index::commit::commit;
-use crate::index::edit::{self, Put, PutOutcome};
-use crate::lock::{Shared, holders};
+use crate::layers::Fact;
+use crate::lock::{Reading, Shared};
 use crate::repository::Repository;
 
 /// A blob in staging: complete, and named by the digest of what was written.
@@ -31,7 +42,8 @@ use crate::repository::Repository;
 pub struct Staged {
     digest: Digest,
     size: u64,
-    file: StagedFile,
+    /// Nothing in a rehearsal, which only counts.
+    file: Option<StagedFile>,
 }
 
 impl Staged {
@@ -45,6 +57,10 @@ impl Staged {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    fn path(&self) -> PathBuf {
+        self.file.as_ref().map_or_else(PathBuf::new, StagedFile::path)
     }
 }
 
@@ -61,19 +77,16 @@ pub struct Counts {
     pub reused_bytes: u64,
 }
 
-/// What a commit did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Committed {
-    /// One outcome for each [`Put`], in order.
-    pub puts: Vec<PutOutcome>,
-    /// The blobs of the session.
-    pub counts: Counts,
-}
-
 #[derive(Debug, Default)]
 struct State {
     kept: BTreeMap<Digest, Staged>,
     reused: HashMap<Digest, u64>,
+    /// Those of `reused` that the commit has had synced. It may come by more than once.
+    synced: HashSet<Digest>,
+    /// Those of `kept` and `reused` whose names the commit has made durable.
+    published: HashSet<Digest>,
+    /// To be remembered once the session has ended well.
+    facts: Vec<Fact>,
 }
 
 /// A session that brings blobs in.
@@ -82,25 +95,32 @@ pub struct Ingest<'l> {
     repository: &'l Repository,
     // Declared before the staging directory: its threads end before the directory goes.
     syncer: Syncer,
-    staging: StagingDir,
-    owner: Owner,
+    staging: Staging<'l>,
     state: Mutex<State>,
 }
 
 impl Shared<'_> {
-    /// Begins a session. What dead sessions left behind is removed on the way.
+    /// Begins a session. Nothing is touched on the disk before it writes its first blob.
     ///
     /// # Errors
-    /// When no staging directory can be made.
+    /// None today.
     pub fn ingest(&self) -> Result<Ingest<'_>> {
-        let repository: &Repository = self;
-        let (own, owner) = repository.ensure_own_dir()?;
-        let _lock = repository.lock_index()?;
-        let tmp = own.ensure_own_dir(TMP, owner)?;
-        remove_dead(&tmp)?;
-        let description = holders::describe_self(repository.waiting());
-        let staging = StagingDir::create(&tmp, &description, owner)?;
-        Ok(Ingest { repository, syncer: Syncer::new(), staging, owner, state: Mutex::default() })
+        Ok(Ingest::new(self, false))
+    }
+}
+
+impl Reading<'_> {
+    /// Begins a session that only finds out what one begun by [`Shared::ingest`] would do.
+    #[must_use]
+    pub fn rehearse(&self) -> Ingest<'_> {
+        Ingest::new(self, true)
+    }
+}
+
+impl<'l> Ingest<'l> {
+    fn new(repository: &'l Repository, is_rehearsal: bool) -> Self {
+        let staging = Staging::new(repository, is_rehearsal);
+        Self { repository, syncer: Syncer::new(), staging, state: Mutex::default() }
     }
 }
 
@@ -109,6 +129,12 @@ impl Ingest<'_> {
     #[must_use]
     pub fn repository(&self) -> &Repository {
         self.repository
+    }
+
+    /// Whether this session only finds out what another would do.
+    #[must_use]
+    pub fn is_rehearsal(&self) -> bool {
+        self.staging.is_rehearsal()
     }
 
     /// Whether a blob is there already, at its right size, in the repository or in this session.
@@ -127,13 +153,21 @@ impl Ingest<'_> {
         Ok(there)
     }
 
-    /// Begins a new blob in staging, to be named by its digest under `algorithm`.
+    /// Begins a new blob in staging, to be named by its digest under `algorithm`. In a rehearsal
+    /// the blob is only hashed and counted.
     ///
     /// # Errors
     /// When no file can be made.
     pub fn writer(&self, algorithm: Algorithm) -> Result<BlobWriter> {
-        let (file, staged) = self.staging.create_file()?;
-        Ok(BlobWriter::new(file, staged, algorithm))
+        if self.is_rehearsal() { Ok(BlobWriter::new(None, algorithm)) } else { self.spool(algorithm) }
+    }
+
+    /// [`Ingest::writer`] for what has to be read again: there is a file in a rehearsal too.
+    ///
+    /// # Errors
+    /// When no file can be made.
+    pub fn spool(&self, algorithm: Algorithm) -> Result<BlobWriter> {
+        Ok(BlobWriter::new(Some(self.staging.ensure()?.create_file()?), algorithm))
     }
 
     /// Stages and keeps a blob that is in memory.
@@ -151,24 +185,35 @@ impl Ingest<'_> {
     }
 
     /// Makes a staged blob part of what will be committed, and has it synced meanwhile. If the
-    /// repository has it already, the staged copy is dropped.
+    /// repository has it already, the staged copy is dropped. A rehearsal counts it.
     ///
     /// # Errors
     /// When the file system refuses.
     pub fn keep(&self, staged: Staged) -> Result<()> {
-        if self.has(&staged.digest, staged.size)? {
-            // A stream may hold one staged blob under several names.
-            return if self.state().kept.get(&staged.digest).is_some_and(|kept| kept.file == staged.file) {
-                Ok(())
-            } else {
-                self.discard(&staged)
-            };
+        let is_known = self.has(&staged.digest, staged.size)?;
+        if self.is_rehearsal() {
+            // What was spooled may be the only copy that can be read, so it stays in any case.
+            if !is_known {
+                self.state().kept.insert(staged.digest.clone(), staged);
+            }
+            return Ok(());
         }
-        let file = self.staging.open(&staged.file)?;
-        let path = staged.file.path();
-        let doubled = self.state().kept.insert(staged.digest.clone(), staged);
-        self.syncer.submit(file, path);
-        doubled.map_or(Ok(()), |doubled| self.discard(&doubled))
+        let unsynced = if is_known { None } else { Some((self.open(&staged)?, staged.path())) };
+        let mut state = self.state();
+        match (state.kept.get(&staged.digest), unsynced) {
+            // A stream may hold one staged blob under several names.
+            (Some(kept), _) if kept.file == staged.file => Ok(()),
+            (None, Some((file, path))) => {
+                state.kept.insert(staged.digest.clone(), staged);
+                drop(state);
+                self.syncer.submit(file, path);
+                Ok(())
+            }
+            _ => {
+                drop(state);
+                self.discard(&staged)
+            }
+        }
     }
 
     /// Drops a staged blob that is not needed.
@@ -176,21 +221,38 @@ impl Ingest<'_> {
     /// # Errors
     /// When the file system refuses.
     pub fn discard(&self, staged: &Staged) -> Result<()> {
-        self.staging.discard(&staged.file)
+        match (self.staging.made(), &staged.file) {
+            (Some(staging), Some(file)) => staging.discard(file),
+            _ => Ok(()),
+        }
     }
 
-    /// Reads a staged blob again.
+    /// Reads a staged blob again. Of one that was dropped because the session or the repository has
+    /// it already, that copy is read.
     ///
     /// # Errors
-    /// When it cannot be opened.
+    /// [`Error::NotStaged`] in a rehearsal, unless the blob was spooled, and when the file cannot
+    /// be opened.
     pub fn open(&self, staged: &Staged) -> Result<File> {
-        self.staging.open(&staged.file)
+        let (Some(staging), Some(file)) = (self.staging.made(), &staged.file) else {
+            return Err(Error::NotStaged { digest: staged.digest.clone() });
+        };
+        let twin = self.state().kept.get(&staged.digest).and_then(|kept| kept.file.clone());
+        for file in std::iter::once(file).chain(&twin) {
+            if let Some(file) = staging.open(file)? {
+                return Ok(file);
+            }
+        }
+        match self.repository.blobs().open(&staged.digest)? {
+            Some((file, stat)) if stat.size == staged.size => Ok(file),
+            _ => Err(Error::io("open", file.path(), io::Error::from(io::ErrorKind::NotFound))),
+        }
     }
 
     /// The content of a blob that is part of this session, whether it is new or was there.
     ///
     /// # Errors
-    /// [`Error::MissingBlob`], and when it cannot be opened.
+    /// [`Error::MissingBlob`], those of [`Ingest::open`], and when it cannot be opened.
     pub fn open_kept(&self, digest: &Digest) -> Result<File> {
         let kept = self.state().kept.get(digest).cloned();
         match kept {
@@ -200,6 +262,12 @@ impl Ingest<'_> {
                 None => Err(Error::MissingBlob { digest: digest.clone() }),
             },
         }
+    }
+
+    /// Has facts about layers recorded once the commit is done: see [`crate::layers`]. Whoever calls
+    /// this has unpacked the blobs itself.
+    pub fn remember(&self, facts: impl IntoIterator<Item = Fact>) {
+        self.state().facts.extend(facts);
     }
 
     /// What has been kept so far.
@@ -212,49 +280,6 @@ impl Ingest<'_> {
             reused: state.reused.len() as u64,
             reused_bytes: state.reused.values().sum(),
         }
-    }
-
-    /// Makes everything that was kept durable and puts the entries into index.json: all or nothing.
-    ///
-    /// # Errors
-    /// [`Error::TagConflict`], [`Error::LockTimeout`], and when the file system refuses.
-    pub fn commit(self, puts: &[Put]) -> Result<Committed> {
-        let counts = self.counts();
-        self.sync_reused()?;
-        self.syncer.wait()?;
-        let outcomes = commit(self.repository, &mut || self.publish(), &mut |document, policy| {
-            edit::put_all(document, policy, puts)
-        })?;
-        Ok(Committed { puts: outcomes, counts })
-    }
-
-    /// Blobs that were there may have been written a moment ago by somebody who does not sync.
-    fn sync_reused(&self) -> Result<()> {
-        let reused: Vec<Digest> = self.state().reused.keys().cloned().collect();
-        for digest in reused {
-            let Some((file, _)) = self.repository.blobs().open(&digest)? else {
-                return Err(Error::MissingBlob { digest });
-            };
-            self.syncer.submit(file, self.repository.blobs().path(&digest));
-        }
-        Ok(())
-    }
-
-    /// Moves every kept blob to its name, and makes the names durable.
-    fn publish(&self) -> Result<()> {
-        let state = self.state();
-        let mut dirs: BTreeMap<String, Arc<Dir>> = BTreeMap::new();
-        for digest in state.kept.keys().chain(state.reused.keys()) {
-            let algorithm = digest.algorithm_name();
-            if !dirs.contains_key(algorithm) {
-                let dir = self.repository.blobs().ensure_dir(algorithm, self.owner)?;
-                dirs.insert(algorithm.to_owned(), dir);
-            }
-        }
-        for (digest, staged) in &state.kept {
-            self.staging.publish(&staged.file, &dirs[digest.algorithm_name()], digest.encoded())?;
-        }
-        dirs.values().try_for_each(|dir| dir.sync())
     }
 
     fn is_in_repository(&self, digest: &Digest, size: u64) -> Result<bool> {

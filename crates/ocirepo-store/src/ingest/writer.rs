@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use super::Staged;
 use crate::digest::{Algorithm, Digest, Hasher};
@@ -9,17 +10,18 @@ use crate::disk::StagedFile;
 use crate::error::{Error, Result};
 
 /// A blob that is being written. Dropping it leaves a file in staging, which goes with the session.
+///
+/// In a rehearsal there is no file: the blob is hashed and counted.
 #[derive(Debug)]
 pub struct BlobWriter {
-    file: File,
-    staged: StagedFile,
+    file: Option<(File, StagedFile)>,
     hasher: Hasher,
     size: u64,
 }
 
 impl BlobWriter {
-    pub(super) fn new(file: File, staged: StagedFile, algorithm: Algorithm) -> Self {
-        Self { file, staged, hasher: Hasher::new(algorithm), size: 0 }
+    pub(super) fn new(file: Option<(File, StagedFile)>, algorithm: Algorithm) -> Self {
+        Self { file, hasher: Hasher::new(algorithm), size: 0 }
     }
 
     /// Writes more of the blob.
@@ -27,7 +29,7 @@ impl BlobWriter {
     /// # Errors
     /// [`Error::Io`] that names the staged file, for example when the disk is full.
     pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        self.write_all(bytes).map_err(|error| Error::io("write", self.staged.path(), error))
+        self.write_all(bytes).map_err(|error| Error::io("write", self.path(), error))
     }
 
     /// How many bytes were written.
@@ -41,7 +43,8 @@ impl BlobWriter {
     /// # Errors
     /// None today; writing through a buffer would bring some.
     pub fn finish(self) -> Result<Staged> {
-        Ok(Staged { digest: self.hasher.finish(), size: self.size, file: self.staged })
+        let file = self.file.map(|(_, staged)| staged);
+        Ok(Staged { digest: self.hasher.finish(), size: self.size, file })
     }
 
     /// Ends the blob, which must be the `size` bytes of `digest`.
@@ -59,17 +62,24 @@ impl BlobWriter {
             Err(Error::DigestMismatch { expected: digest.clone(), found: staged.digest })
         }
     }
+
+    fn path(&self) -> PathBuf {
+        self.file.as_ref().map_or_else(PathBuf::new, |(_, staged)| staged.path())
+    }
 }
 
 impl Write for BlobWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
+        let written = match &mut self.file {
+            Some((file, _)) => file.write(bytes)?,
+            None => bytes.len(),
+        };
         self.hasher.update(&bytes[..written]);
         self.size += written as u64;
         Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.file.as_mut().map_or(Ok(()), |(file, _)| file.flush())
     }
 }

@@ -231,7 +231,7 @@ impl Repository {
     }
 
     /// `.ocirepo/`, made on the first write, unless index.json is such that nothing may be written.
-    fn own_dir_for_writing(&self) -> Result<(Dir, Owner)> {
+    pub(crate) fn own_dir_for_writing(&self) -> Result<(Dir, Owner)> {
         if self.own_dir()?.is_none() {
             self.read_index()?;
         }

@@ -1,0 +1,87 @@
+//! The staging directory of a session, made when the first blob needs it.
+//!
+//! Until then the session has touched nothing on the disk. When it makes its directory, it removes
+//! what dead sessions left; a session that commits without ever needing one does so then. A
+//! rehearsal removes nothing: it leaves the repository as it was.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use super::debris::{TMP, remove_dead};
+use crate::disk::StagingDir;
+use crate::error::Result;
+use crate::lock::holders;
+use crate::repository::Repository;
+
+#[derive(Debug)]
+pub(super) struct Staging<'l> {
+    repository: &'l Repository,
+    is_rehearsal: bool,
+    /// Whether the session holds `index.lock`: taking it a second time would wait for ourselves.
+    holds_index_lock: AtomicBool,
+    made: OnceLock<StagingDir>,
+    making: Mutex<()>,
+}
+
+impl<'l> Staging<'l> {
+    pub(super) const fn new(repository: &'l Repository, is_rehearsal: bool) -> Self {
+        Self {
+            repository,
+            is_rehearsal,
+            holds_index_lock: AtomicBool::new(false),
+            made: OnceLock::new(),
+            making: Mutex::new(()),
+        }
+    }
+
+    pub(super) const fn is_rehearsal(&self) -> bool {
+        self.is_rehearsal
+    }
+
+    /// From now on the session holds `index.lock`, to its end.
+    pub(super) fn index_lock_is_held(&self) {
+        self.holds_index_lock.store(true, Ordering::Relaxed);
+    }
+
+    /// The directory, if any blob has needed it.
+    pub(super) fn made(&self) -> Option<&StagingDir> {
+        self.made.get()
+    }
+
+    /// The directory, made now if need be.
+    pub(super) fn ensure(&self) -> Result<&StagingDir> {
+        if let Some(dir) = self.made.get() {
+            return Ok(dir);
+        }
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(dir) = self.made.get() {
+            return Ok(dir);
+        }
+        let made = self.make()?;
+        Ok(self.made.get_or_init(|| made))
+    }
+
+    fn make(&self) -> Result<StagingDir> {
+        let (own, owner) = self.repository.own_dir_for_writing()?;
+        let _lock = if self.holds_index_lock.load(Ordering::Relaxed) {
+            None
+        } else {
+            Some(self.repository.lock_index()?)
+        };
+        let tmp = own.ensure_own_dir(TMP, owner)?;
+        if !self.is_rehearsal {
+            remove_dead(&tmp)?;
+        }
+        StagingDir::create(&tmp, &holders::describe_self(self.repository.waiting()), owner)
+    }
+
+    /// Removes what dead sessions left, unless that was done when the directory was made. The
+    /// caller holds `index.lock`.
+    pub(super) fn clean_up_after_others(&self) -> Result<()> {
+        if self.made.get().is_some() {
+            return Ok(());
+        }
+        let Some(own) = self.repository.own_dir()? else { return Ok(()) };
+        own.open_own_dir(TMP)?.map_or(Ok(()), |tmp| remove_dead(&tmp).map(drop))
+    }
+}
