@@ -1,14 +1,20 @@
 //! What the user points at.
 
-mod gzip;
+mod members;
 mod outer;
 mod sniff;
+#[cfg(test)]
+mod testing;
+mod xz;
+mod zstd;
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
-pub(crate) use outer::{Bytes, refuse, unwrap, zstd_decoder};
+pub(crate) use outer::{Bytes, refuse, unwrap};
 pub(crate) use sniff::{HEAD, Magic};
+pub(crate) use zstd::zstd_decoder;
 
 use crate::error::escape;
 
@@ -37,4 +43,11 @@ impl fmt::Display for Source {
             Self::Stdin => f.write_str("standard input"),
         }
     }
+}
+
+/// The error of a stream that wants more memory than a decoder may have, and the way out:
+/// `command` decompresses it outside.
+fn too_much_memory(reason: &str, command: &str) -> io::Error {
+    let text = format!("{reason}; decompress it first: {command} | ocirepo add -");
+    io::Error::new(io::ErrorKind::Unsupported, text)
 }

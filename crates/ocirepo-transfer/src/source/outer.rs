@@ -2,13 +2,15 @@
 
 use std::io::{self, BufReader, Cursor, Read};
 
-use super::gzip::Gzip;
+use bzip2::bufread::BzDecoder;
+use flate2::bufread::GzDecoder;
+
+use super::members::{Member, Members};
 use super::sniff::{HEAD, Magic};
+use super::xz::Xz;
+use super::zstd::Zstd;
 use crate::archive::limits::BUFFER;
 use crate::error::{Error, Result};
-
-/// The largest zstd window in bytes, as a power of two: what `zstd -d` takes without being told.
-pub(crate) const ZSTD_WINDOW_LOG: u32 = 27;
 
 /// A reader that is used by one thread at a time.
 pub(crate) type Bytes<'a> = Box<dyn Read + Send + 'a>;
@@ -19,66 +21,73 @@ pub(crate) type Bytes<'a> = Box<dyn Read + Send + 'a>;
 /// When it is empty, or compressed in a way that is not supported.
 pub(crate) fn unwrap<'a>(reader: impl Read + Send + 'a, label: &str) -> Result<Bytes<'a>> {
     let (magic, reader) = peek(reader, label)?;
-    let decoded: Bytes<'a> = match magic {
-        Magic::Gzip => Box::new(Gzip::new(BufReader::with_capacity(BUFFER, reader))),
-        Magic::Zstd => Box::new(zstd_decoder(reader).map_err(|error| Error::read(label, error))?),
-        _ => {
-            refuse(magic, label)?;
-            return Ok(Box::new(reader));
-        }
-    };
-    let (inner, decoded) = peek(decoded, label)?;
-    match inner {
-        Magic::Plain => Ok(Box::new(decoded)),
-        Magic::Empty => refuse(inner, label).map(|()| -> Bytes<'a> { Box::new(io::empty()) }),
-        _ => Err(Error::NotAnArchive {
-            archive: label.to_owned(),
-            reason: "it is compressed twice".to_owned(),
-        }),
+    refuse(magic, label)?;
+    if !magic.is_compressed() {
+        return Ok(Box::new(reader));
+    }
+    let (inner, plain) = peek(decoder(magic, reader).map_err(|error| failed(label, error))?, label)?;
+    if inner.is_compressed() {
+        let reason = "it is compressed twice".to_owned();
+        return Err(Error::NotAnArchive { archive: label.to_owned(), reason });
+    }
+    refuse(inner, label)?;
+    Ok(Box::new(plain))
+}
+
+/// What is inside a compressed stream.
+fn decoder<'a>(magic: Magic, reader: impl Read + Send + 'a) -> io::Result<Bytes<'a>> {
+    fn members<'a, M: Member<Input: Send> + Send + 'a>(input: M::Input) -> io::Result<Bytes<'a>> {
+        Ok(Box::new(Members::<M>::begin(input)?))
+    }
+    if magic == Magic::Zstd {
+        return Ok(Box::new(Zstd::new(reader)?));
+    }
+    let reader = BufReader::with_capacity(BUFFER, reader);
+    match magic {
+        Magic::Gzip => members::<GzDecoder<_>>(reader),
+        Magic::Bzip2 => members::<BzDecoder<_>>(reader),
+        Magic::Xz => members::<Xz<_>>(reader),
+        _ => Ok(Box::new(reader)),
     }
 }
 
-/// Refuses what is no plain tar by how it begins.
+/// Refuses what can hold no archive, or is compressed in a way that is not supported, by how it
+/// begins.
 pub(crate) fn refuse(magic: Magic, label: &str) -> Result<()> {
     let archive = label.to_owned();
-    let unsupported = |what, later| Err(Error::Unsupported { archive: label.to_owned(), what, later });
     match magic {
-        Magic::Plain | Magic::Gzip | Magic::Zstd => Ok(()),
+        Magic::Plain | Magic::Gzip | Magic::Zstd | Magic::Xz | Magic::Bzip2 => Ok(()),
         Magic::Empty => Err(Error::NotAnArchive { archive, reason: "it is empty".to_owned() }),
         Magic::Zip => Err(Error::NotAnArchive { archive, reason: "it is a zip file".to_owned() }),
-        Magic::Xz => unsupported("compressed with xz", true),
-        Magic::Bzip2 => unsupported("compressed with bzip2", true),
-        Magic::Lz4 => unsupported("compressed with lz4", false),
+        Magic::Lz4 => Err(Error::Unsupported { archive, what: "compressed with lz4" }),
     }
-}
-
-/// A decoder of zstd frames, one after the other.
-pub(crate) fn zstd_decoder<R: Read>(
-    reader: R,
-) -> io::Result<zstd::stream::read::Decoder<'static, BufReader<R>>> {
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(BUFFER, reader))?;
-    decoder.window_log_max(ZSTD_WINDOW_LOG)?;
-    Ok(decoder)
 }
 
 /// How a stream begins, and the whole of it.
 fn peek<R: Read>(mut reader: R, label: &str) -> Result<(Magic, impl Read + use<R>)> {
     let mut head = Vec::with_capacity(HEAD);
-    (&mut reader).take(HEAD as u64).read_to_end(&mut head).map_err(|error| Error::read(label, error))?;
+    (&mut reader).take(HEAD as u64).read_to_end(&mut head).map_err(|error| failed(label, error))?;
     Ok((Magic::of(&head), Cursor::new(head).chain(reader)))
+}
+
+/// What needs more memory than it gets is not damaged.
+fn failed(label: &str, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::Unsupported => Error::Read { archive: label.to_owned(), source: error },
+        _ => Error::read(label, error),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
 
+    use super::super::testing::{bzip2, gzip, xz, zstd};
     use super::*;
 
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
+    type Compress = fn(&[u8]) -> Vec<u8>;
+
+    const ALL: [Compress; 4] = [gzip, zstd, xz, bzip2];
 
     fn read(bytes: &[u8]) -> Result<Vec<u8>> {
         let mut plain = Vec::new();
@@ -89,20 +98,50 @@ mod tests {
     #[test]
     fn one_layer_of_compression_is_taken_off() {
         let content = vec![b'a'; 3000];
-        let mut members = gzip(&content[..1000]);
-        members.extend(gzip(&content[1000..]));
-        assert_eq!(read(&members).unwrap(), content);
-        assert_eq!(read(&zstd::encode_all(&content[..], 1).unwrap()).unwrap(), content);
         assert_eq!(read(&content).unwrap(), content);
-        let twice = gzip(&gzip(&content));
-        assert!(matches!(read(&twice), Err(Error::NotAnArchive { reason, .. }) if reason.contains("twice")));
-        assert!(matches!(read(&gzip(b"")), Err(Error::NotAnArchive { .. })));
-        assert!(matches!(read(&gzip(&content)[..40]), Err(Error::Damaged { .. })));
+        for compress in ALL {
+            let several = [compress(&content[..1000]), compress(&content[1000..])].concat();
+            assert_eq!(read(&several).unwrap(), content);
+            let empty = read(&compress(b"")).unwrap_err().to_string();
+            assert_eq!(empty, "x is not an image archive: it is empty");
+            for outer in ALL {
+                let twice = read(&outer(&compress(&content))).unwrap_err().to_string();
+                assert_eq!(twice, "x is not an image archive: it is compressed twice");
+            }
+        }
+    }
+
+    /// Cut everywhere, so also where a block ends and where only the checksum is missing.
+    #[test]
+    fn a_stream_that_is_cut_short_is_damaged() {
+        let content = b"what is said three times is true".repeat(8000);
+        for compress in ALL {
+            let whole = compress(&content);
+            assert_eq!(read(&whole).unwrap(), content);
+            for cut in 6..whole.len() {
+                let error = read(&whole[..cut]).err();
+                assert!(matches!(error, Some(Error::Damaged { .. })), "cut to {cut}: {error:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_needs_too_much_memory_is_not_called_damaged() {
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(28).unwrap();
+        encoder.write_all(b"content").unwrap();
+        let error = read(&encoder.finish().unwrap()).unwrap_err();
+        assert!(
+            matches!(&error, Error::Read { source, .. } if source.to_string().contains("128 MiB")),
+            "{error}"
+        );
     }
 
     #[test]
     fn other_compression_is_refused_by_name() {
-        let error = read(b"\xfd7zXZ\0rest").err().unwrap().to_string();
-        assert_eq!(error, "x is compressed with xz, which is not supported yet");
+        for bytes in [b"\x04\x22\x4d\x18rest".to_vec(), gzip(b"\x04\x22\x4d\x18rest")] {
+            let error = read(&bytes).unwrap_err().to_string();
+            assert_eq!(error, "x is compressed with lz4, which is not supported");
+        }
     }
 }

@@ -37,6 +37,11 @@ impl Magic {
         }
         MAGICS.into_iter().find(|(magic, _)| head.starts_with(magic)).map_or(Self::Plain, |(_, magic)| magic)
     }
+
+    /// Whether it is compressed in a way that is taken off while reading.
+    pub(crate) const fn is_compressed(self) -> bool {
+        matches!(self, Self::Gzip | Self::Zstd | Self::Xz | Self::Bzip2)
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,190 @@
+//! What holds for every encoding.
+
+use std::io::Cursor;
+
+use flate2::bufread::GzDecoder;
+use ocirepo_store::{Algorithm, Hasher};
+
+use super::*;
+use crate::source::zstd_decoder;
+
+fn compress(content: &[u8], encoding: &str, jobs: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    let result = encode(&mut Cursor::new(content), encoding.parse().unwrap(), jobs, &mut |bytes| {
+        out.extend_from_slice(bytes);
+        Ok::<(), String>(())
+    });
+    result.unwrap();
+    out
+}
+
+/// The content of one gzip member, or of zstd frames, with nothing behind.
+fn decompress(bytes: &[u8]) -> Vec<u8> {
+    let mut content = Vec::new();
+    if bytes.starts_with(b"\x1f\x8b") {
+        let mut member = GzDecoder::new(bytes);
+        member.read_to_end(&mut content).unwrap();
+        assert!(member.into_inner().is_empty());
+    } else {
+        zstd_decoder(bytes).unwrap().read_to_end(&mut content).unwrap();
+    }
+    content
+}
+
+/// Numbers without a pattern, always the same ones.
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 32
+    }
+}
+
+fn noise(length: usize) -> Vec<u8> {
+    let mut noise = Noise(1);
+    let mut bytes: Vec<u8> =
+        (0..length.div_ceil(4)).flat_map(|_| (noise.next() as u32).to_le_bytes()).collect();
+    bytes.truncate(length);
+    bytes
+}
+
+/// Some of everything that layers hold: text, noise, zeros, and what came before once more.
+fn mixture(length: usize) -> Vec<u8> {
+    const WORDS: &str =
+        "layer of a made-up image with words in no order and some names like /usr/lib/ more than others ";
+    let mut numbers = Noise(2);
+    let mut bytes = Vec::with_capacity(length + 8192);
+    while bytes.len() < length {
+        let number = numbers.next() as usize;
+        let size = number / 8 % 4096;
+        match number % 8 {
+            0 => bytes.extend(noise(size)),
+            1 => bytes.resize(bytes.len() + size, 0),
+            2 => bytes.extend_from_within(bytes.len().saturating_sub(size * 9)..),
+            _ => {
+                for _ in 0..size / 32 {
+                    let from = numbers.next() as usize % (WORDS.len() - 12);
+                    bytes.extend_from_slice(&WORDS.as_bytes()[from..from + 3 + from % 9]);
+                }
+            }
+        }
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+fn around(block: usize) -> [usize; 6] {
+    [0, 1, block - 1, block, block + 1, 3 * block + 7]
+}
+
+#[test]
+fn content_comes_back_from_around_the_borders_of_blocks() {
+    for (encoding, block) in [("gzip:1", Gzip::BLOCK), ("gzip", Gzip::BLOCK), ("zstd:1", Zstd::BLOCK)] {
+        for length in around(block) {
+            for content in [noise(length), mixture(length)] {
+                let compressed = compress(&content, encoding, 2);
+                assert!(decompress(&compressed) == content, "{encoding}, {length} bytes");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_level_gives_the_content_back() {
+    let content = mixture(2 * Gzip::BLOCK + 99);
+    for encoding in (1..=9).map(|n| format!("gzip:{n}")).chain((1..=19).map(|n| format!("zstd:{n}"))) {
+        let compressed = compress(&content, &encoding, 2);
+        assert!(decompress(&compressed) == content, "{encoding}");
+        assert!(compressed.len() < content.len() / 2, "{encoding}");
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    for (encoding, block) in [("gzip", Gzip::BLOCK), ("gzip:9", Gzip::BLOCK), ("zstd:6", Zstd::BLOCK)] {
+        let content = mixture(3 * block + 7);
+        let alone = compress(&content, encoding, 1);
+        for jobs in [2, 3, 8] {
+            assert!(compress(&content, encoding, jobs) == alone, "{encoding} on {jobs} threads");
+        }
+    }
+}
+
+#[test]
+fn how_the_content_is_read_changes_nothing() {
+    struct Dripping<'a>(&'a [u8]);
+    impl Read for Dripping<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let length = buffer.len().min(1000);
+            self.0.read(&mut buffer[..length])
+        }
+    }
+    let content = mixture(Gzip::BLOCK + 5);
+    let mut out = Vec::new();
+    let encoding = "gzip".parse().unwrap();
+    let result = encode(&mut Dripping(&content), encoding, 2, &mut |bytes| {
+        out.extend_from_slice(bytes);
+        Ok::<(), String>(())
+    });
+    result.unwrap();
+    assert!(out == compress(&content, "gzip", 1));
+}
+
+/// Guards against encoders that change behind our back.
+#[test]
+fn the_bytes_are_those_that_were_always_written() {
+    let content = mixture(Zstd::BLOCK + 1_234_567);
+    for (encoding, length, expected) in [
+        ("gzip:1", 1_500_000, "sha256:304f9842f58516e83638bc57d4dc530e318c1075a1c4e62949481f95e6d2e2fd"),
+        ("gzip:6", 1_500_000, "sha256:0c0da1766a7e91d9dcc1e375aa5f6c2863b959c707edb77f0c34efdaff588839"),
+        ("gzip:9", 1_500_000, "sha256:441f7b03febcd498b4866e263fe45ef7358bdce67341443fc313d826e062c3e5"),
+        ("zstd:3", content.len(), "sha256:57c981b6cfeca08843d9b3c3637a69a82dea2fd2284551b485783a18153e4b93"),
+        ("zstd:9", 1_500_000, "sha256:4674367bcdbc6211c53c7d24e4bfea710e4913dfc3627ea8eec7a1a6164ab606"),
+        ("zstd:19", 300_000, "sha256:f12b90a8d2cc8a08b057ae9f6b993fe9d8d66250c2a4d9704b9d998841aa3c5e"),
+    ] {
+        let mut hasher = Hasher::new(Algorithm::Sha256);
+        hasher.update(&compress(&content[..length], encoding, 2));
+        assert_eq!(
+            hasher.finish().to_string(),
+            expected,
+            "{encoding} writes other bytes than before: count up its REVISION, and say so in the changelog"
+        );
+    }
+}
+
+#[test]
+fn an_empty_layer_is_a_whole_stream() {
+    assert_eq!(compress(b"", "gzip", 2), b"\x1f\x8b\x08\0\0\0\0\0\0\xff\x03\0\0\0\0\0\0\0\0\0");
+    assert_eq!(decompress(&compress(b"", "zstd", 2)), b"");
+    assert!(!compress(b"", "zstd", 2).is_empty());
+}
+
+#[test]
+fn an_error_of_the_reader_comes_out_as_it_is() {
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::from_raw_os_error(5))
+        }
+    }
+    for jobs in [1, 2, 8] {
+        let mut reader = Cursor::new(noise(3 * Gzip::BLOCK)).chain(Broken);
+        let result = encode(&mut reader, "gzip".parse().unwrap(), jobs, &mut |_| Ok::<(), String>(()));
+        assert!(matches!(result, Err(Stopped::Reader(error)) if error.raw_os_error() == Some(5)));
+    }
+}
+
+#[test]
+fn an_error_of_the_sink_stops_the_reading() {
+    for jobs in [1, 2, 8] {
+        let mut reader = io::repeat(7);
+        let mut calls = 0;
+        let result = encode(&mut reader, "gzip".parse().unwrap(), jobs, &mut |_| {
+            calls += 1;
+            if calls < 5 { Ok(()) } else { Err("full") }
+        });
+        assert!(matches!(result, Err(Stopped::Sink("full"))));
+        assert_eq!(calls, 5);
+    }
+}
