@@ -34,14 +34,12 @@ pub enum Error {
         reason: String,
     },
     /// The source is something known that cannot be added.
-    #[error("{archive} is {what}, which is not supported{}", if *later { " yet" } else { "" })]
+    #[error("{archive} is {what}, which is not supported")]
     Unsupported {
         /// The source.
         archive: String,
         /// What it is, with its article.
         what: &'static str,
-        /// Whether it is going to be supported.
-        later: bool,
     },
     /// The source ends too early, or its compression or its tar headers are damaged.
     #[error("{archive} is damaged: {reason}")]
@@ -141,8 +139,50 @@ pub enum Error {
         /// The other image.
         second: Digest,
     },
+    /// An image was selected that the source does not hold.
+    #[error("{archive} holds no image {wanted}; it holds {}", list(images))]
+    NoSuchImage {
+        /// The source.
+        archive: String,
+        /// What was selected.
+        wanted: String,
+        /// The images it holds, by position, name or digest.
+        images: Vec<String>,
+    },
+    /// What was selected may be one of several images.
+    #[error("{wanted} may be any of these in {archive}: {}", list(images))]
+    AmbiguousImage {
+        /// The source.
+        archive: String,
+        /// What was selected.
+        wanted: String,
+        /// The images it may be.
+        images: Vec<String>,
+    },
+    /// An image is not there for a platform that was asked for.
+    #[error("{archive}: image {image} is not there for {wanted}, only for {}", list(there))]
+    NoPlatform {
+        /// The source.
+        archive: String,
+        /// The image, by name or digest.
+        image: String,
+        /// The platforms that were asked for.
+        wanted: String,
+        /// The platforms it is there for.
+        there: Vec<String>,
+    },
+    /// An image lacks platforms that it lists, and was asked to be complete.
+    #[error("{archive}: image {image} is sparse: the archive does not have {lacks}")]
+    Incomplete {
+        /// The source.
+        archive: String,
+        /// The image, by name or digest.
+        image: String,
+        /// The platforms or manifests that are missing.
+        lacks: String,
+    },
     /// A name was given for the one image in a source that does not hold exactly one.
-    #[error("{archive} holds {} images, so they cannot all be named {name}: {}", images.len(), images.join(", "))]
+    #[error("{archive} holds {} images, so they cannot all be named {name}: {}", images.len(), list(images))]
     NotOneImage {
         /// The source.
         archive: String,
@@ -167,8 +207,10 @@ impl Error {
             | Self::BadLayer { .. }
             | Self::BadImage { .. }
             | Self::MissingBlob { .. }
+            | Self::Incomplete { .. }
             | Self::UnknownAlgorithm { .. } => ErrorKind::Corrupt,
-            Self::NameTwice { .. } => ErrorKind::Conflict,
+            Self::NameTwice { .. } | Self::AmbiguousImage { .. } => ErrorKind::Conflict,
+            Self::NoSuchImage { .. } | Self::NoPlatform { .. } => ErrorKind::NotFound,
             Self::NotOneImage { .. } => ErrorKind::Usage,
         }
     }
@@ -187,6 +229,13 @@ impl Error {
     pub(crate) fn member(archive: &str, member: &str, reason: impl Into<String>) -> Self {
         Self::BadMember { archive: archive.to_owned(), member: escape(member), reason: reason.into() }
     }
+}
+
+/// A list in a message, cut short where nobody would read on.
+fn list(items: &[String]) -> String {
+    const MOST: usize = 20;
+    let more = if items.len() > MOST { format!(", and {} more", items.len() - MOST) } else { String::new() };
+    format!("{}{more}", items[..items.len().min(MOST)].join(", "))
 }
 
 /// Text from an archive, made fit for a message: control characters spelled out, and cut short.

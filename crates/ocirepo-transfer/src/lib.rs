@@ -28,7 +28,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let repository = Repository::open("images".as_ref(), Settings::default())?;
 //! let lock = repository.lock_shared()?;
-//! let imported = import(&lock, &Source::parse("alpine.tar"), &ImportOptions::default(), &Silent)?;
+//! let imported = import(lock.ingest()?, &Source::parse("alpine.tar"), &ImportOptions::default(), &Silent)?;
 //! for image in imported.images {
 //!     println!("{} {}", image.digest, image.reference.unwrap_or_default());
 //! }
@@ -39,10 +39,18 @@
 #![forbid(unsafe_code)]
 
 mod archive;
+mod compress;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod import;
+mod moby;
 mod source;
 
+pub use compress::{Encoding, GzipLevel, InvalidEncoding, ZstdLevel};
 pub use error::{Error, Result};
-pub use import::{ImportOptions, Imported, ImportedImage, import, import_stream};
+pub use import::{
+    ImportOptions, Imported, ImportedImage, Layers, PlatformPattern, Select, Untagged, import, import_stream,
+};
 pub use source::Source;

@@ -4,7 +4,7 @@
 
 mod support;
 
-use ocirepo_store::ErrorKind;
+use ocirepo_store::{Digest, ErrorKind};
 use ocirepo_transfer::{Error, Source};
 use serde_json::json;
 use support::*;
@@ -103,16 +103,26 @@ fn things_that_look_like_archives_are_called_by_their_name() {
     refused(&layer("x"), other, &["single layer"]);
     let registry = Tar::new().file("docker/registry/v2/blobs/sha256/ab/abcd/data", "x");
     refused(&registry.bytes(), other, &["storage of a registry"]);
-    let dir = Tar::new().file("version", "x").json("manifest.json", &json!({"schemaVersion": 2}));
-    refused(&dir.bytes(), other, &["dir:", "not supported yet"]);
     let imgpkg = Tar::new().json("manifest.json", &json!([{"Image": {"Refs": []}}]));
     refused(&imgpkg.bytes(), other, &["imgpkg"]);
-    let v1 = Tar::new().json("repositories", &json!({"a": {"1": "x"}})).file("x/layer.tar", "");
-    refused(&v1.bytes(), other, &["before 1.10", "not supported yet"]);
-    refused(b"\xfd7zXZ\0\0rest", other, &["xz", "not supported yet"]);
-    refused(b"BZh91AY&SY", other, &["bzip2", "not supported yet"]);
     refused(b"\x04\x22\x4d\x18rest", other, &["lz4", "not supported"]);
     refused(&gzip(&zstd(&layer("x"))), other, &["compressed twice"]);
+}
+
+#[test]
+fn known_formats_that_lack_a_part_say_which() {
+    let corrupt = ErrorKind::Corrupt;
+    let dir = Tar::new().file("version", "x").json("manifest.json", &json!({"schemaVersion": 2}));
+    refused(&dir.bytes(), corrupt, &["manifest.json", "not the manifest of an image"]);
+    let image = Image::new("a");
+    let dir = Tar::new()
+        .file("manifest.json", &image.manifest)
+        .file(Digest::sha256(&image.config).encoded(), &image.config);
+    refused(&dir.bytes(), corrupt, &[Digest::sha256(&image.layer).as_str(), "not in the archive"]);
+    let v1 = Tar::new().json("repositories", &json!({"a": {"1": "x"}})).file("x/layer.tar", "");
+    refused(&v1.bytes(), corrupt, &["repositories says that it is x", "not in the archive"]);
+    refused(b"\xfd7zXZ\0\0rest", corrupt, &["damaged"]);
+    refused(b"BZh91AY&SY", corrupt, &["damaged"]);
 }
 
 #[test]

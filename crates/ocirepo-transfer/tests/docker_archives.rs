@@ -186,7 +186,7 @@ fn untagged_images_come_without_a_name_and_take_a_given_one() {
     let (repo, image) = (Repo::new(), Image::new("a"));
     assert_eq!(references(&repo.add(&image.docker(&[])).unwrap()), ["-"]);
     let name = ocirepo_store::name::Name::parse("mine:1").unwrap();
-    let options = ImportOptions { reference: Some(name), replace: false };
+    let options = ImportOptions { reference: Some(name), ..ImportOptions::default() };
     let imported = repo.add_with(&image.docker(&[]), &options).unwrap();
     assert_eq!(references(&imported), ["docker.io/library/mine:1"]);
     assert_eq!(repo.index()["manifests"].as_array().unwrap().len(), 1);
@@ -208,7 +208,9 @@ fn a_given_name_needs_exactly_one_image() {
         .bytes();
     let name = ocirepo_store::name::Name::parse("mine:1").unwrap();
     let before = repo.snapshot();
-    let error = repo.add_with(&bytes, &ImportOptions { reference: Some(name), replace: false }).unwrap_err();
+    let error = repo
+        .add_with(&bytes, &ImportOptions { reference: Some(name), ..ImportOptions::default() })
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Usage);
     let text = error.to_string();
     assert!(text.contains("library/one:1") && text.contains("library/two:1"), "{text}");
@@ -304,7 +306,7 @@ fn progress_counts_what_is_read_and_always_ends() {
         std::fs::write(&path, bytes).unwrap();
         let lock = repo.repository.lock_shared().unwrap();
         let source = ocirepo_transfer::Source::Path(path);
-        ocirepo_transfer::import(&lock, &source, &ImportOptions::default(), &told).unwrap();
+        ocirepo_transfer::import(lock.ingest().unwrap(), &source, &ImportOptions::default(), &told).unwrap();
         assert_eq!(*told.0.lock().unwrap(), (size as u64, size as u64, 0));
     }
 }

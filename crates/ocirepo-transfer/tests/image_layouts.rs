@@ -195,7 +195,7 @@ fn referrers_come_along_without_a_name() {
         .layout(&[named(image.entry(), REF_NAME, "a:1"), entry])
         .bytes();
     let name = ocirepo_store::name::Name::parse("mine:1").unwrap();
-    let options = ImportOptions { reference: Some(name), replace: false };
+    let options = ImportOptions { reference: Some(name), ..ImportOptions::default() };
     let imported = repo.add_with(&bytes, &options).unwrap();
     assert_eq!(references(&imported), ["docker.io/library/mine:1", "-"]);
     assert!(repo.has(b"sbom"));

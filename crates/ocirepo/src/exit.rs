@@ -18,6 +18,7 @@ pub(crate) enum Code {
     Usage = 2,
     NotFound = 3,
     Corrupt = 4,
+    SomeFailed = 5,
     LockTimeout = 6,
     Conflict = 9,
 }
@@ -62,13 +63,18 @@ pub(crate) fn report(error: &anyhow::Error, context: &Context) -> Code {
     if error.chain().any(closed) {
         return Code::Ok;
     }
+    tell(error, context);
+    code_of(error)
+}
+
+/// Tells the user about an error.
+pub(crate) fn tell(error: &anyhow::Error, context: &Context) {
     let label = render::paint("error:", anstyle::AnsiColor::Red, context.color);
     render::line_to_stderr(&format!("{label} {}", render::safe(&format!("{error:#}"))));
     if let Some(hint) = error.chain().find_map(hint_for) {
         let label = render::paint("hint:", anstyle::AnsiColor::Cyan, context.color);
         render::line_to_stderr(&format!("{label} {}", render::safe(&hint)));
     }
-    code_of(error)
 }
 
 fn code_of(error: &anyhow::Error) -> Code {
@@ -100,13 +106,7 @@ fn transfer_hint(error: &TransferError) -> Option<&'static str> {
         TransferError::NotAnArchive { .. } => {
             "ocirepo takes what docker save, podman save, skopeo copy and crane pull write, and OCI layouts"
         }
-        TransferError::Unsupported { later: true, .. } => {
-            "for xz and bzip2, `xz -dc FILE | ocirepo add -`; for a dir: folder, `skopeo copy` it to an oci-archive; \
-             for an archive of docker before 1.10, load it into docker and save it again"
-        }
-        TransferError::Unsupported { .. } => {
-            "a root file system has no manifest: make an image of it first, for example with `docker import`"
-        }
+        TransferError::Unsupported { what, .. } => unsupported_hint(what),
         TransferError::Damaged { .. }
         | TransferError::BadMember { .. }
         | TransferError::BadBlob { .. }
@@ -120,9 +120,33 @@ fn transfer_hint(error: &TransferError) -> Option<&'static str> {
         }
         TransferError::UnknownAlgorithm { .. } => "push the image with sha256 digests; nothing was added",
         TransferError::NameTwice { .. } => "save the images under different names; nothing was added",
-        TransferError::NotOneImage { .. } => "leave --ref away to add them under the names in the archive",
+        TransferError::NotOneImage { .. } => {
+            "--select takes one of them; without --ref they are added under the names in the archive"
+        }
+        TransferError::NoSuchImage { .. } | TransferError::AmbiguousImage { .. } => {
+            "`ocirepo add --dry-run` lists what a source holds; @N is the position in it"
+        }
+        TransferError::NoPlatform { .. } => {
+            "ask for a platform that is there, or leave --platform away; --select leaves other images out"
+        }
+        TransferError::Incomplete { .. } => {
+            "save the image with all its platforms, or take those that are there with --platform"
+        }
         _ => return None,
     })
+}
+
+/// What to do with something known that holds no images, or not in a way that can be added.
+fn unsupported_hint(what: &str) -> &'static str {
+    if what.contains("lz4") {
+        "decompress it on the way: `lz4 -dc FILE | ocirepo add -`"
+    } else if what.contains("imgpkg") {
+        "`imgpkg copy --tar FILE --to-repo …` puts it into a registry; save the images from there"
+    } else if what.contains("registry") {
+        "start a registry on it and copy the images out with `skopeo copy docker://… oci-archive:…`"
+    } else {
+        "a root file system has no manifest: make an image of it first, for example with `docker import`"
+    }
 }
 
 /// What to do when nothing has that name, saying how it was read.

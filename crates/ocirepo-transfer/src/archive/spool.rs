@@ -80,7 +80,7 @@ impl<'i, 'l> Spool<'i, 'l> {
             }
             None => {
                 let algorithm = digest.and_then(|digest| digest.algorithm()).unwrap_or(Algorithm::Sha256);
-                let mut writer = self.ingest.writer(algorithm)?;
+                let mut writer = self.ingest.spool(algorithm)?;
                 self.pour(header, input, progress, &mut |chunk| Ok(writer.push(chunk)?))?;
                 Held::Staged(writer.finish()?)
             }

@@ -1,6 +1,7 @@
 //! Carrying blobs from an archive into the ingest: each is proven on the way, and none is copied
 //! that the repository has.
 
+use std::io::Read as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ocirepo_store::graph::{Class, Descriptor, Loaded, MAX_MANIFEST_SIZE, Wanted};
@@ -10,14 +11,28 @@ use ocirepo_store::{Digest, Hasher, Progress, Repository};
 
 use crate::archive::{Content, Member, paths, pour, read_whole};
 use crate::error::{Error, Result, escape};
+use crate::source::Bytes;
 
 /// An archive on one side, an ingest on the other.
 pub(crate) struct Carrier<'a> {
     pub(crate) content: &'a dyn Content,
     /// The folder that the images lie in, with its slash; empty for the top.
     pub(crate) prefix: String,
+    pub(crate) blobs: BlobNames,
     pub(crate) ingest: &'a Ingest<'a>,
     pub(crate) progress: &'a dyn Progress,
+}
+
+/// How blobs are named in an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum BlobNames {
+    /// As in an image layout: `blobs/sha256/<hex>`.
+    Layout,
+    /// As in what skopeo calls a `dir:`: `<hex>` alone, and the manifest by its role.
+    Dir {
+        /// The digest of its manifest.json.
+        manifest: Digest,
+    },
 }
 
 /// A document, as far as it could be had.
@@ -43,7 +58,48 @@ impl Carrier<'_> {
     }
 
     pub(crate) fn blob(&self, digest: &Digest) -> Result<Option<Member>> {
-        self.find(&paths::blob_name(digest))
+        let BlobNames::Dir { manifest } = &self.blobs else {
+            return self.find(&paths::blob_name(digest));
+        };
+        if digest == manifest {
+            return self.find("manifest.json");
+        }
+        let name = match digest.algorithm_name() {
+            "sha256" => digest.encoded().to_owned(),
+            algorithm => format!("{algorithm}-{}", digest.encoded()),
+        };
+        // The images below an index lie beside their blobs, marked as manifests.
+        match self.find(&name)? {
+            Some(member) => Ok(Some(member)),
+            None => self.find(&format!("{name}.manifest.json")),
+        }
+    }
+
+    /// A small blob of the archive or of the repository, as it is there; nothing proves it.
+    pub(crate) fn read_blob(&self, digest: &Digest, limit: u64) -> Result<Option<Vec<u8>>> {
+        if let Some(member) = self.blob(digest)? {
+            return self.read(&member, limit).map(Some);
+        }
+        let Some((mut reader, size)) = self.open_blob(digest)?.filter(|(_, size)| *size <= limit) else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+        reader.read_to_end(&mut bytes).map_err(|error| Error::read(self.label(), error))?;
+        Ok(Some(bytes))
+    }
+
+    /// Reads a blob that the archive has, or else the repository.
+    pub(crate) fn open_blob(&self, digest: &Digest) -> Result<Option<(Bytes<'_>, u64)>> {
+        if let Some(member) = self.blob(digest)? {
+            return Ok(Some((self.content.open(&member)?, member.size)));
+        }
+        match self.repository().blob_size(digest)? {
+            Some(size) => {
+                let reader = self.repository().read_blob(digest, Some(size))?;
+                Ok(Some((Box::new(reader), size)))
+            }
+            None => Ok(None),
+        }
     }
 
     pub(crate) fn read(&self, member: &Member, limit: u64) -> Result<Vec<u8>> {
@@ -123,8 +179,29 @@ impl Carrier<'_> {
         Ok(hasher.finish())
     }
 
-    /// Brings a document into the session and into memory. `size` is what its descriptor declares.
+    /// Brings a document into memory, proven, and into the session. `size` is what its descriptor
+    /// declares.
     pub(crate) fn document(
+        &self,
+        descriptor: &Descriptor,
+        class: Class,
+        size: Option<u64>,
+        image: &str,
+    ) -> Result<Document> {
+        let document = self.load(descriptor, class, size, image)?;
+        if let Document::Content(bytes) = &document {
+            let digest = &descriptor.digest;
+            match self.blob(digest)? {
+                Some(member) => self.keep(digest, &member, bytes)?,
+                None if self.ingest.has(digest, bytes.len() as u64)? => {}
+                None => self.put(digest, bytes)?,
+            }
+        }
+        Ok(document)
+    }
+
+    /// Brings a document into memory, proven. Nothing becomes part of the session.
+    pub(crate) fn load(
         &self,
         descriptor: &Descriptor,
         class: Class,
@@ -133,14 +210,14 @@ impl Carrier<'_> {
     ) -> Result<Document> {
         let digest = &descriptor.digest;
         let Some(member) = self.blob(digest)? else {
-            return self.document_at_hand(descriptor, class, size, image);
+            return self.load_at_hand(descriptor, class, size, image);
         };
-        if digest.algorithm().is_none() {
-            return match self.document_at_hand(descriptor, class, size, image)? {
+        let Some(algorithm) = digest.algorithm() else {
+            return match self.load_at_hand(descriptor, class, size, image)? {
                 Document::Absent => Err(self.unknown_algorithm(image, digest)),
                 document => Ok(document),
             };
-        }
+        };
         if let Some(size) = size {
             self.check_size(&member, size)?;
         }
@@ -149,15 +226,13 @@ impl Carrier<'_> {
         }
         let bytes = self.read(&member, MAX_MANIFEST_SIZE)?;
         if member.known_digest() != Some(digest) && !digest.proves(&bytes) {
-            let algorithm = digest.algorithm().unwrap_or(ocirepo_store::Algorithm::Sha256);
             self.check_digest(&member, digest, &Digest::of(algorithm, &bytes))?;
         }
-        self.keep(digest, &member, &bytes)?;
         Ok(Document::Content(bytes))
     }
 
     /// A document that is not in the archive: the repository may have it, or its descriptor.
-    fn document_at_hand(
+    fn load_at_hand(
         &self,
         descriptor: &Descriptor,
         class: Class,
@@ -165,21 +240,21 @@ impl Carrier<'_> {
         image: &str,
     ) -> Result<Document> {
         let digest = &descriptor.digest;
-        let held = self.repository().blob_size(digest)?.filter(|held| size.is_none_or(|size| *held == size));
-        if let Some(held) = held.filter(|_| descriptor.data.is_none()) {
-            let wanted = Wanted { digest, class, size, embedded: None };
-            return match self.repository().load(&wanted) {
-                Loaded::Content(bytes) if self.ingest.has(digest, held)? => Ok(Document::Content(bytes)),
-                Loaded::Data if self.ingest.has(digest, held)? => Ok(Document::Data),
-                Loaded::Broken(reason) => {
-                    Err(self.bad_image(image, format!("{digest} in the repository is broken: {reason}")))
-                }
-                _ => Ok(Document::Absent),
-            };
+        if let Some(data) = &descriptor.data {
+            return Ok(Document::Content(data.clone()));
         }
-        let Some(data) = &descriptor.data else { return Ok(Document::Absent) };
-        self.put(digest, data)?;
-        Ok(Document::Content(data.clone()))
+        let held = self.repository().blob_size(digest)?;
+        if held.is_none_or(|held| size.is_some_and(|size| size != held)) {
+            return Ok(Document::Absent);
+        }
+        match self.repository().load(&Wanted { digest, class, size, embedded: None }) {
+            Loaded::Content(bytes) => Ok(Document::Content(bytes)),
+            Loaded::Data => Ok(Document::Data),
+            Loaded::Broken(reason) => {
+                Err(self.bad_image(image, format!("{digest} in the repository is broken: {reason}")))
+            }
+            Loaded::Missing => Ok(Document::Absent),
+        }
     }
 
     fn check_size(&self, member: &Member, expected: u64) -> Result<()> {

@@ -3,14 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use ocirepo_store::Digest;
-use ocirepo_store::index::Entry;
+use ocirepo_store::graph::{Class, Platform};
 use ocirepo_store::index::edit::Put;
+use ocirepo_store::index::{Document, Entry};
 use ocirepo_store::name::{Name, RefPolicy, Reference};
 
-use super::ImportOptions;
+use super::join::{Child, INDEX, insert, is_same};
+use super::options::ImportOptions;
 use crate::error::{Error, Result, escape};
 
-/// One image, or other root, that a source holds.
+/// One image, or other root, that a source holds, its blobs in the session.
 #[derive(Debug, Clone)]
 pub(crate) struct Root {
     /// The entry, under whatever name it came.
@@ -20,9 +22,32 @@ pub(crate) struct Root {
     pub(crate) names: Vec<Name>,
     /// The manifest it is about, if it is a referrer.
     pub(crate) subject: Option<Digest>,
+    /// Its config, if it is an image manifest.
+    pub(crate) config: Option<Digest>,
+    /// Its platform, if that is known already.
+    pub(crate) platform: Option<Platform>,
     pub(crate) warnings: Vec<String>,
     /// The format it came in.
     pub(crate) format: &'static str,
+}
+
+impl Root {
+    /// Whether it is a single image, and no index or artifact of another kind.
+    fn is_image(&self) -> bool {
+        self.class() == Some(Class::Image)
+    }
+
+    fn class(&self) -> Option<Class> {
+        self.entry.descriptor().ok().map(|descriptor| Class::of(&descriptor.media_type))
+    }
+
+    /// This image as the child of an index; `None` for anything else, and without a platform.
+    fn child(&self) -> Option<Child> {
+        self.platform
+            .clone()
+            .filter(|_| self.is_image())
+            .and_then(|platform| Child::new(&self.entry, platform).ok())
+    }
 }
 
 /// An entry to be put, and what there is to say about it.
@@ -30,9 +55,46 @@ pub(crate) struct Root {
 pub(crate) struct Planned {
     pub(crate) put: Put,
     pub(crate) digest: Digest,
+    /// What an index of several platforms would list in its place.
+    pub(crate) children: Vec<Child>,
     pub(crate) warnings: Vec<String>,
     pub(crate) format: &'static str,
 }
+
+/// What else is needed to name images.
+pub(crate) trait Surroundings {
+    /// What to call the source in messages.
+    fn archive(&self) -> &str;
+
+    /// The platform that a config says.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn platform(&self, config: &Digest) -> Result<Option<Platform>>;
+
+    /// The index that an entry of the source describes, if it is there.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    fn index(&self, entry: &Entry) -> Result<Option<Document>>;
+
+    /// Brings a document into the session.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn put(&self, document: &[u8]) -> Result<Digest>;
+}
+
+/// Which annotations carry names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carriers {
+    /// The image name and ref.name.
+    Usual,
+    /// Old zarf packages have the name in the annotation for the base of an image.
+    Zarf,
+}
+
+const BASE_NAME: &str = "org.opencontainers.image.base.name";
 
 /// What crane writes in place of a tag when it pulled by digest.
 const WAS_A_DIGEST: &str = "i-was-a-digest";
@@ -68,13 +130,24 @@ pub(crate) fn of_repo_tags(tags: &[String]) -> (Vec<Name>, Vec<String>) {
 }
 
 /// The name that an entry of an image layout carries, and what is odd about it.
-pub(crate) fn of_entry(entry: &Entry) -> (Option<Name>, Option<String>) {
-    let name = entry.name().cloned();
+pub(crate) fn of_entry(entry: &Entry, carriers: Carriers) -> (Option<Name>, Option<String>) {
+    let mut name = entry.name().cloned();
+    if name.is_none() && carriers == Carriers::Zarf {
+        let annotations = entry.annotations();
+        let base = annotations.iter().find(|(key, _)| key == BASE_NAME);
+        name = base.and_then(|(_, value)| Name::from_annotations(None, Some(value)));
+    }
+    let name = name.filter(|name| !matches!(name, Name::Full(full) if full.tag() == Some(WAS_A_DIGEST)));
     let ignored = entry
         .image_name()
         .filter(|text| !text.is_empty() && Name::from_annotations(Some(text), None).is_none())
         .map(|text| format!("its image name {} is not a reference and is ignored", escape(text)));
     (name, ignored)
+}
+
+/// A name as it is told.
+pub(crate) fn spell(name: &Name) -> String {
+    escape(&name.to_string())
 }
 
 /// How to call a root in messages.
@@ -86,23 +159,24 @@ pub(crate) fn label(names: &[Name], digest: &Digest) -> String {
 ///
 /// # Errors
 /// When a name is given for the one image of a source that has none or several, and when the
-/// source gives one name to two images.
+/// source gives one name to two images that are not for two platforms.
 pub(crate) fn plan(
-    archive: &str,
+    surroundings: &dyn Surroundings,
     mut roots: Vec<Root>,
     reached: &HashSet<Digest>,
     policy: RefPolicy,
     options: &ImportOptions,
 ) -> Result<Vec<Planned>> {
     if let Some(name) = &options.reference {
-        rename(archive, &mut roots, reached, name)?;
+        rename(surroundings, &mut roots, reached, name, options.merge_platforms)?;
     }
+    join_platforms(surroundings, &mut roots)?;
     let named: HashSet<Digest> =
         roots.iter().filter(|root| !root.names.is_empty()).map(|root| root.digest.clone()).collect();
     let mut nameless: HashSet<Digest> = HashSet::new();
-    let mut holders: HashMap<Name, Digest> = HashMap::new();
+    let mut taken: HashSet<Name> = HashSet::new();
     let mut planned: Vec<Planned> = Vec::new();
-    for root in roots {
+    for mut root in roots {
         let mut names: Vec<Option<Name>> = Vec::new();
         if root.names.is_empty() {
             // One nameless entry is enough, and none is needed beside a name.
@@ -110,29 +184,16 @@ pub(crate) fn plan(
                 names.push(None);
             }
         }
-        for name in &root.names {
-            match holders.get(name) {
-                None => {
-                    holders.insert(name.clone(), root.digest.clone());
-                    names.push(Some(name.clone()));
-                }
-                Some(holder) if *holder == root.digest => {}
-                Some(holder) => {
-                    return Err(Error::NameTwice {
-                        archive: archive.to_owned(),
-                        name: escape(&name.to_string()),
-                        first: holder.clone(),
-                        second: root.digest,
-                    });
-                }
-            }
-        }
+        names.extend(root.names.iter().filter(|name| taken.insert((*name).clone())).cloned().map(Some));
+        let children =
+            if options.merge_platforms { children_of(surroundings, &mut root)? } else { Vec::new() };
         for (n, name) in names.into_iter().enumerate() {
             let mut warnings = if n == 0 { root.warnings.clone() } else { Vec::new() };
             warnings.extend(name.as_ref().and_then(|name| name.warning(policy)).map(|text| escape(&text)));
             planned.push(Planned {
                 put: Put { entry: root.entry.clone(), name, replace: options.replace },
                 digest: root.digest.clone(),
+                children: children.clone(),
                 warnings,
                 format: root.format,
             });
@@ -141,27 +202,167 @@ pub(crate) fn plan(
     Ok(planned)
 }
 
-/// Gives `name` to the one image there is. What is only about an image is not one.
-fn rename(archive: &str, roots: &mut [Root], reached: &HashSet<Digest>, name: &Name) -> Result<()> {
-    let mut images: Vec<Digest> = Vec::new();
-    let mut labels: Vec<String> = Vec::new();
-    for root in roots.iter().filter(|root| !is_companion(root, reached)) {
-        if !images.contains(&root.digest) {
-            images.push(root.digest.clone());
-            labels.push(label(&root.names, &root.digest));
+/// Makes sure that the platform of an image is known, if anybody says it.
+fn find_platform(surroundings: &dyn Surroundings, root: &mut Root) -> Result<()> {
+    if root.platform.is_none()
+        && let Some(config) = &root.config
+    {
+        root.platform = surroundings.platform(config)?;
+    }
+    Ok(())
+}
+
+/// The images that a root stands for, each with its platform.
+fn children_of(surroundings: &dyn Surroundings, root: &mut Root) -> Result<Vec<Child>> {
+    find_platform(surroundings, root)?;
+    if root.class() != Some(Class::Index) {
+        return Ok(root.child().into_iter().collect());
+    }
+    let index = surroundings.index(&root.entry)?;
+    let children = index.as_ref().map_or(&[][..], Document::entries).iter();
+    Ok(children
+        .filter_map(|entry| {
+            let platform = entry.descriptor().ok()?.platform.clone()?;
+            Child::new(entry, platform).ok()
+        })
+        .collect())
+}
+
+/// Where one name stands for several images, each for another platform, makes an index of them.
+fn join_platforms(surroundings: &dyn Surroundings, roots: &mut Vec<Root>) -> Result<()> {
+    let mut holders: HashMap<Name, Vec<usize>> = HashMap::new();
+    for (position, root) in roots.iter().enumerate() {
+        for name in &root.names {
+            let holders = holders.entry(name.clone()).or_default();
+            if !holders.iter().any(|&holder| roots[holder].digest == root.digest) {
+                holders.push(position);
+            }
         }
     }
-    let [image] = &images[..] else {
+    let mut shared: Vec<(Vec<usize>, Name)> =
+        holders.into_iter().filter(|(_, holders)| holders.len() > 1).map(|(name, at)| (at, name)).collect();
+    shared.sort_unstable();
+    let mut made: Vec<(usize, Root)> = Vec::new();
+    let mut gone: HashSet<usize> = HashSet::new();
+    for (positions, name) in shared {
+        let mut joined = join(surroundings, roots, &positions, &name)?;
+        let digests: Vec<Digest> = positions.iter().map(|&position| roots[position].digest.clone()).collect();
+        for (position, root) in
+            roots.iter_mut().enumerate().filter(|(_, root)| digests.contains(&root.digest))
+        {
+            let had_names = !root.names.is_empty();
+            root.names.retain(|held| *held != name);
+            if had_names && root.names.is_empty() {
+                // What has become part of an index needs no entry of its own.
+                gone.insert(position);
+                joined.warnings.append(&mut root.warnings);
+            }
+        }
+        match made.iter_mut().find(|(_, root)| root.digest == joined.digest) {
+            Some((_, same)) => same.names.push(name),
+            None => made.push((positions[0], joined)),
+        }
+    }
+    let mut made = made.into_iter().peekable();
+    for (position, root) in std::mem::take(roots).into_iter().enumerate() {
+        while let Some((_, joined)) = made.next_if(|(at, _)| *at == position) {
+            roots.push(joined);
+        }
+        if !gone.contains(&position) {
+            roots.push(root);
+        }
+    }
+    Ok(())
+}
+
+/// An index of several images, each for another platform.
+fn join(
+    surroundings: &dyn Surroundings,
+    roots: &mut [Root],
+    positions: &[usize],
+    name: &Name,
+) -> Result<Root> {
+    let mut children: Vec<Child> = Vec::new();
+    for &position in positions {
+        find_platform(surroundings, &mut roots[position])?;
+        let root = &roots[position];
+        let child = root
+            .child()
+            .filter(|child| !children.iter().any(|other| is_same(&other.platform, &child.platform)));
+        children.push(child.ok_or_else(|| Error::NameTwice {
+            archive: surroundings.archive().to_owned(),
+            name: spell(name),
+            first: roots[positions[usize::from(position == positions[0])]].digest.clone(),
+            second: root.digest.clone(),
+        })?);
+    }
+    let mut index = Document::empty();
+    insert(&mut index, &children);
+    let bytes = index.to_bytes();
+    let digest = surroundings.put(&bytes)?;
+    let platforms: Vec<String> = index
+        .entries()
+        .iter()
+        .filter_map(|entry| Some(entry.descriptor().ok()?.platform.as_ref()?.to_string()))
+        .collect();
+    Ok(Root {
+        entry: Entry::for_descriptor(INDEX, &digest, bytes.len() as u64, None),
+        digest,
+        names: vec![name.clone()],
+        subject: None,
+        config: None,
+        platform: None,
+        warnings: vec![format!(
+            "its images for {} were joined into an index",
+            escape(&platforms.join(" and "))
+        )],
+        format: roots[positions[0]].format,
+    })
+}
+
+/// Gives `name` to the one image there is, or to one image in several platforms. What is only about
+/// an image is not one.
+fn rename(
+    surroundings: &dyn Surroundings,
+    roots: &mut [Root],
+    reached: &HashSet<Digest>,
+    name: &Name,
+    merge_platforms: bool,
+) -> Result<()> {
+    let mut images: Vec<usize> = Vec::new();
+    for (position, root) in roots.iter().enumerate().filter(|(_, root)| !is_companion(root, reached)) {
+        if !images.iter().any(|&image| roots[image].digest == root.digest) {
+            images.push(position);
+        }
+    }
+    let nameless = images.iter().all(|&image| roots[image].names.is_empty());
+    if images.len() != 1 && !((nameless || merge_platforms) && are_platforms(surroundings, roots, &images)?) {
         return Err(Error::NotOneImage {
-            archive: archive.to_owned(),
+            archive: surroundings.archive().to_owned(),
             name: name.to_string(),
-            images: labels,
+            images: images.iter().map(|&image| label(&roots[image].names, &roots[image].digest)).collect(),
         });
-    };
-    for root in roots.iter_mut().filter(|root| root.digest == *image) {
+    }
+    let images: HashSet<Digest> = images.iter().map(|&image| roots[image].digest.clone()).collect();
+    for root in roots.iter_mut().filter(|root| images.contains(&root.digest)) {
         root.names = vec![name.clone()];
     }
     Ok(())
+}
+
+/// Whether several images are each for another platform.
+fn are_platforms(surroundings: &dyn Surroundings, roots: &mut [Root], images: &[usize]) -> Result<bool> {
+    let mut platforms: Vec<Platform> = Vec::new();
+    for &image in images {
+        find_platform(surroundings, &mut roots[image])?;
+        match roots[image].child() {
+            Some(child) if !platforms.iter().any(|other| is_same(other, &child.platform)) => {
+                platforms.push(child.platform);
+            }
+            _ => return Ok(false),
+        }
+    }
+    Ok(!platforms.is_empty())
 }
 
 /// Whether a root is about another one in the source: a nameless referrer, or what the fallback
@@ -171,6 +372,14 @@ fn is_companion(root: &Root, reached: &HashSet<Digest>) -> bool {
         return root.subject.as_ref().is_some_and(|subject| reached.contains(subject));
     }
     root.names.iter().all(|name| fallback_subject(name).is_some_and(|subject| reached.contains(&subject)))
+}
+
+/// What an image is about, going by its names, or by its subject if it has none.
+pub(crate) fn subject(names: &[Name], subject: Option<&Digest>) -> Option<Digest> {
+    match names {
+        [] => subject.cloned(),
+        [name, ..] => fallback_subject(name),
+    }
 }
 
 fn fallback_subject(name: &Name) -> Option<Digest> {
@@ -208,23 +417,67 @@ mod tests {
         assert_eq!(tags(&[&digest, "alpine:i-was-a-digest", ""]), (Vec::new(), 0));
     }
 
+    const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+    fn for_platform(content: &str, names: &[&str], architecture: &str) -> Root {
+        let (os, architecture) = ("linux".to_owned(), architecture.to_owned());
+        let platform = Platform { os, architecture, variant: None, os_version: None };
+        Root { platform: Some(platform), ..root(content, names, None) }
+    }
+
+    #[test]
+    fn one_name_for_two_platforms_becomes_an_index() {
+        let both =
+            |names: &[&str]| vec![for_platform("a", names, "amd64"), for_platform("b", names, "arm64")];
+        let name = "docker.io/library/a:1".to_owned();
+        assert_eq!(planned(both(&["a:1"]), None).unwrap(), [Some(name.clone())]);
+        assert_eq!(planned(both(&[]), Some("a:1")).unwrap(), [Some(name.clone())]);
+        assert_eq!(planned(both(&[]), None).unwrap(), [None, None]);
+        let kept = vec![for_platform("a", &["a:1", "amd:1"], "amd64"), for_platform("b", &["a:1"], "arm64")];
+        assert_eq!(planned(kept, None).unwrap(), [Some(name), Some("docker.io/library/amd:1".to_owned())]);
+        let twice = vec![for_platform("a", &["a:1"], "amd64"), for_platform("b", &["a:1"], "amd64")];
+        assert!(matches!(planned(twice, None), Err(Error::NameTwice { .. })));
+    }
+
     fn root(content: &str, names: &[&str], subject: Option<&str>) -> Root {
         let digest = Digest::sha256(content.as_bytes());
         Root {
-            entry: Entry::for_descriptor("a/b", &digest, 1, None),
+            entry: Entry::for_descriptor(MANIFEST, &digest, 1, None),
             digest,
             names: names.iter().map(|name| Name::from_annotations(None, Some(name)).unwrap()).collect(),
             subject: subject.map(|subject| Digest::sha256(subject.as_bytes())),
+            config: None,
+            platform: None,
             warnings: Vec::new(),
             format: "x",
+        }
+    }
+
+    struct Nothing;
+
+    impl Surroundings for Nothing {
+        fn archive(&self) -> &str {
+            "x.tar"
+        }
+
+        fn platform(&self, _: &Digest) -> Result<Option<Platform>> {
+            Ok(None)
+        }
+
+        fn index(&self, _: &Entry) -> Result<Option<Document>> {
+            Ok(None)
+        }
+
+        fn put(&self, document: &[u8]) -> Result<Digest> {
+            Ok(Digest::sha256(document))
         }
     }
 
     fn planned(roots: Vec<Root>, reference: Option<&str>) -> Result<Vec<Option<String>>> {
         let reached = roots.iter().map(|root| root.digest.clone()).collect();
         let reference = reference.map(|name| Name::parse(name).unwrap());
-        let options = ImportOptions { reference, replace: false };
-        let planned = plan("x.tar", roots, &reached, RefPolicy::Full, &options)?;
+        let options = ImportOptions { reference, ..ImportOptions::default() };
+        let planned = plan(&Nothing, roots, &reached, RefPolicy::Full, &options)?;
         Ok(planned.into_iter().map(|planned| planned.put.name.map(|name| name.to_string())).collect())
     }
 

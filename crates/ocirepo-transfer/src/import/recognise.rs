@@ -1,10 +1,13 @@
 //! What an archive is, told by the documents at its top, or what it is instead.
 
-use ocirepo_store::graph::MAX_MANIFEST_SIZE;
-use ocirepo_store::index::{Document, check_json};
+use ocirepo_store::Digest;
+use ocirepo_store::graph::{Class, MAX_MANIFEST_SIZE, class_by_shape, own_media_type};
+use ocirepo_store::index::{Document, Entry, check_json};
 use serde::Deserialize;
 
+use super::carrier::BlobNames;
 use super::docker::{self, Item, ManifestJson};
+use super::naming::Carriers;
 use crate::archive::limits::MAX_INDEX;
 use crate::archive::{Content, read_whole};
 use crate::error::{Error, Result, escape};
@@ -18,6 +21,19 @@ pub(crate) struct Recognised {
     pub(crate) layout: Option<Document>,
     /// The items of its manifest.json, if it is a docker archive.
     pub(crate) items: Vec<Item>,
+    /// Whether it is an archive of docker before 1.10.
+    pub(crate) is_v1: bool,
+    /// How blobs are named in it.
+    pub(crate) blobs: BlobNames,
+    /// Which annotations carry names.
+    pub(crate) carriers: Carriers,
+}
+
+impl Recognised {
+    /// Whether it is what skopeo calls a `dir:`.
+    pub(crate) fn is_dir(&self) -> bool {
+        matches!(self.blobs, BlobNames::Dir { .. })
+    }
 }
 
 const LAYOUT: &str = "oci-layout";
@@ -37,37 +53,77 @@ pub(crate) fn recognise(content: &dyn Content) -> Result<Recognised> {
 
     let layout =
         if has(LAYOUT)? || content.has_below(&at("blobs")) { read_layout(content, &prefix)? } else { None };
-    let mut items = Vec::new();
+    let carriers = if prefix == ZARF_IMAGES && content.find(ZARF_PACKAGE)?.is_some() {
+        Carriers::Zarf
+    } else {
+        Carriers::Usual
+    };
+    let mut recognised = Recognised {
+        prefix: prefix.clone(),
+        layout,
+        items: Vec::new(),
+        is_v1: false,
+        blobs: BlobNames::Layout,
+        carriers,
+    };
     let manifest = read(content, &at(MANIFEST))?;
     let is_docker = match &manifest {
         None => false,
         Some(bytes) => {
-            let parsed = docker::parse(bytes)
-                .map_err(|reason| Error::member(content.label(), &at(MANIFEST), escape(&reason)))?;
-            match parsed {
-                ManifestJson::Docker(found) => {
-                    items = found;
+            let fail = |reason: String| Error::member(content.label(), &at(MANIFEST), escape(&reason));
+            match docker::parse(bytes).map_err(fail)? {
+                ManifestJson::Docker(items) => {
+                    recognised.items = items;
                     true
                 }
                 // Beside an image layout, a manifest.json of another kind says nothing.
-                _ if layout.is_some() => false,
-                other => return Err(refuse_manifest(content.label(), &other, has("version")?)),
+                _ if recognised.layout.is_some() => false,
+                ManifestJson::RegistryManifest => {
+                    let (index, manifest) = dir_index(bytes).map_err(fail)?;
+                    recognised.layout = Some(index);
+                    recognised.blobs = BlobNames::Dir { manifest };
+                    return Ok(recognised);
+                }
+                other => return Err(refuse_manifest(content.label(), &other)),
             }
         }
     };
-    if layout.is_none() && !is_docker {
-        if has(REPOSITORIES)? || is_v1(content, &prefix)? {
-            return Err(unsupported(content, V1, true));
+    if recognised.layout.is_none() && !is_docker {
+        if !has(REPOSITORIES)? && !is_v1(content, &recognised.prefix)? {
+            return Err(other(content, &recognised.prefix, has(INDEX)?));
         }
-        return Err(other(content, &prefix, has(INDEX)?));
+        recognised.is_v1 = true;
+        return Ok(recognised);
     }
-    if items.is_empty() && layout.as_ref().is_none_or(|layout| layout.entries().is_empty()) {
+    if recognised.items.is_empty()
+        && recognised.layout.as_ref().is_none_or(|layout| layout.entries().is_empty())
+    {
         return Err(not_an_archive(content, "it holds no images"));
     }
-    Ok(Recognised { prefix, layout, items })
+    Ok(recognised)
 }
 
-const V1: &str = "an image in the format of docker before 1.10, without a manifest.json";
+/// A zarf package keeps an image layout in this folder, beside its own description.
+const ZARF_IMAGES: &str = "images/";
+const ZARF_PACKAGE: &str = "zarf.yaml";
+
+/// The one nameless entry that the manifest of a `dir:` stands for, as an index; and its digest.
+fn dir_index(manifest: &[u8]) -> Result<(Document, Digest), String> {
+    let media_type = match own_media_type(manifest) {
+        Some(own) if Class::of(&own).is_document() => own,
+        _ => match class_by_shape(manifest) {
+            Some(Class::Image) => "application/vnd.oci.image.manifest.v1+json".to_owned(),
+            Some(Class::Index) => "application/vnd.oci.image.index.v1+json".to_owned(),
+            Some(Class::Schema1) => "application/vnd.docker.distribution.manifest.v1+prettyjws".to_owned(),
+            _ => return Err("it is an object, but not the manifest of an image".to_owned()),
+        },
+    };
+    let digest = Digest::sha256(manifest);
+    let mut index = Document::empty();
+    let entry = Entry::for_descriptor(&media_type, &digest, manifest.len() as u64, None);
+    index.entries_mut().push(entry);
+    Ok((index, digest))
+}
 
 /// The folder in which the documents lie: the top, or the only folder that has them.
 fn prefix(content: &dyn Content) -> Result<String> {
@@ -80,7 +136,7 @@ fn prefix(content: &dyn Content) -> Result<String> {
     let mut wrapped = Vec::new();
     for folder in content.folders() {
         let at = |name: &str| format!("{folder}/{name}");
-        if has(&at(MANIFEST))? || (has(&at(INDEX))? && has(&at(LAYOUT))?) {
+        if has(&at(MANIFEST))? || has(&at(REPOSITORIES))? || (has(&at(INDEX))? && has(&at(LAYOUT))?) {
             wrapped.push(folder);
         }
     }
@@ -121,17 +177,11 @@ fn read(content: &dyn Content, name: &str) -> Result<Option<Vec<u8>>> {
     content.find(name)?.map(|member| read_whole(content, &member, MAX_INDEX)).transpose()
 }
 
-fn refuse_manifest(label: &str, manifest: &ManifestJson, has_version: bool) -> Error {
-    let archive = label.to_owned();
-    let (what, later) = match manifest {
-        ManifestJson::Imgpkg => ("an imgpkg archive", false),
-        ManifestJson::RegistryManifest if has_version => ("what skopeo calls a dir:", true),
-        ManifestJson::RegistryManifest => ("a registry manifest with its blobs beside it", true),
-        ManifestJson::Null | ManifestJson::Docker(_) => {
-            return Error::member(label, MANIFEST, "it is null, where a list of images should be");
-        }
-    };
-    Error::Unsupported { archive, what, later }
+fn refuse_manifest(label: &str, manifest: &ManifestJson) -> Error {
+    if matches!(manifest, ManifestJson::Imgpkg) {
+        return Error::Unsupported { archive: label.to_owned(), what: "an imgpkg archive" };
+    }
+    Error::member(label, MANIFEST, "it is null, where a list of images should be")
 }
 
 /// Folders with `json` and `VERSION` in them are layers as docker kept them before 1.10.
@@ -154,13 +204,13 @@ fn other(content: &dyn Content, prefix: &str, has_index: bool) -> Error {
     if content.is_empty() {
         not_an_archive(content, "it is empty")
     } else if ["docker/registry/v2", "registry/v2", "v2/repositories"].into_iter().any(below) {
-        unsupported(content, "the storage of a registry", false)
+        unsupported(content, "the storage of a registry")
     } else if has_index {
         not_an_archive(content, "it has an index.json, but neither oci-layout nor blobs")
     } else if below("blobs") {
         not_an_archive(content, "it has blobs, but no index.json")
     } else if ["etc", "usr", "proc", "bin"].into_iter().any(below) {
-        unsupported(content, "a root file system, as docker export writes it, or a single layer", false)
+        unsupported(content, "a root file system, as docker export writes it, or a single layer")
     } else {
         not_an_archive(content, "it has neither index.json nor manifest.json; it may be a single layer")
     }
@@ -170,6 +220,6 @@ fn not_an_archive(content: &dyn Content, reason: impl Into<String>) -> Error {
     Error::NotAnArchive { archive: content.label().to_owned(), reason: reason.into() }
 }
 
-fn unsupported(content: &dyn Content, what: &'static str, later: bool) -> Error {
-    Error::Unsupported { archive: content.label().to_owned(), what, later }
+fn unsupported(content: &dyn Content, what: &'static str) -> Error {
+    Error::Unsupported { archive: content.label().to_owned(), what }
 }

@@ -209,7 +209,7 @@ impl Repo {
 
     pub(crate) fn add_source(&self, source: &Source, options: &ImportOptions) -> Result<Imported, Error> {
         let lock = self.repository.lock_shared().unwrap();
-        import(&lock, source, options, &Silent)
+        import(lock.ingest()?, source, options, &Silent)
     }
 
     pub(crate) fn add_path(&self, path: &Path) -> Result<Imported, Error> {
@@ -230,7 +230,7 @@ impl Repo {
     /// Imports an archive from a stream.
     pub(crate) fn add_stream(&self, bytes: &[u8]) -> Result<Imported, Error> {
         let lock = self.repository.lock_shared().unwrap();
-        import_stream(&lock, &mut &bytes[..], "stream", &ImportOptions::default(), &Silent)
+        import_stream(lock.ingest()?, &mut &bytes[..], "stream", &ImportOptions::default(), &Silent)
     }
 
     pub(crate) fn index(&self) -> Value {

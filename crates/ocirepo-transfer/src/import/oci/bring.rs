@@ -1,91 +1,77 @@
-//! Image layouts: every entry of index.json and all that it leads to.
+//! Bringing images of a layout in: every document below an entry, then the blobs that they name.
 //!
-//! Documents are followed first, from the entries down, each loaded once; then the blobs that they
-//! name are brought in on several threads. What an index names and the archive lacks makes its
-//! image sparse, which is legal and said; what a plain manifest needs must be there, or be in the
-//! repository, or be something that may be absent.
+//! Documents come first, from the entries down; then the blobs, on several threads. What an index
+//! names and the archive lacks makes its image sparse, which is legal and said; what a plain
+//! manifest needs must be there, or be in the repository, or be something that may be absent.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
 
 use ocirepo_store::graph::{Class, Descriptor, Edge, Link, Node, is_nondistributable};
-use ocirepo_store::index::Entry;
 use ocirepo_store::{Digest, Unit};
 
-use super::carrier::{Carrier, Document};
-use super::naming::{self, Root};
-use super::task::Task;
+use super::Listed;
+use super::graph::{Graph, Held};
+use super::survey::{Survey, above};
 use crate::archive::Member;
 use crate::error::{Error, Result, escape};
+use crate::import::carrier::Carrier;
+use crate::import::naming::{self, Root};
+use crate::import::task::Task;
 
-/// An image layout, followed from its entries down.
-pub(crate) struct Layout {
-    pub(crate) roots: Vec<Root>,
-    /// Every document that was found.
-    pub(crate) documents: HashSet<Digest>,
-    /// The layers of every image manifest, bottom first.
-    pub(crate) layers: HashMap<Digest, Vec<Digest>>,
-    /// The image manifests of every config.
-    configs: HashMap<Digest, Vec<Digest>>,
-    parents: HashMap<Digest, Vec<Digest>>,
-    /// Where each digest stands among the roots.
-    positions: HashMap<Digest, Vec<usize>>,
+/// How to bring images in.
+pub(crate) struct Bringing<'a> {
+    /// The format they come in, for results.
+    pub(crate) format: &'static str,
+    /// Whether a sparse image is an error.
+    pub(crate) require_complete: bool,
+    /// What the layout was found to hold.
+    pub(crate) survey: &'a Survey,
 }
 
-impl Layout {
-    /// The positions of the roots that lead to a config, in order.
-    pub(crate) fn roots_with_config(&self, config: &Digest) -> Vec<usize> {
-        let manifests = self.configs.get(config).map_or(&[][..], Vec::as_slice);
-        let above = above(&self.parents, manifests);
-        let mut positions: Vec<usize> =
-            above.iter().filter_map(|digest| self.positions.get(digest)).flatten().copied().collect();
-        positions.sort_unstable();
-        positions
-    }
-}
-
-/// Follows the entries of an index.json and brings everything in.
-pub(crate) fn import(carrier: &Carrier<'_>, entries: &[Entry], format: &'static str) -> Result<Layout> {
-    let mut walk = Walk::new(carrier);
-    let mut roots = Vec::with_capacity(entries.len());
-    for (position, entry) in entries.iter().enumerate() {
-        let descriptor = entry.descriptor().map_err(|reason| {
-            let reason = format!("entry {position} cannot be used: {}", escape(reason));
-            Error::member(carrier.label(), "index.json", reason)
-        })?;
-        let (name, warning) = naming::of_entry(entry);
-        let root = Root {
-            entry: entry.clone(),
-            digest: descriptor.digest.clone(),
-            names: name.into_iter().collect(),
-            subject: None,
-            warnings: warning.into_iter().collect(),
-            format,
-        };
-        let label = naming::label(&root.names, &root.digest);
-        walk.labels.entry(root.digest.clone()).or_insert_with(|| label.clone());
+/// Brings everything below `listed` in.
+///
+/// # Errors
+/// When something is damaged, or absent that must not be.
+pub(crate) fn bring(
+    graph: &mut Graph<'_, '_>,
+    listed: Vec<Listed>,
+    bringing: &Bringing<'_>,
+) -> Result<Vec<Root>> {
+    let mut walk = Walk::new(graph);
+    for Listed { descriptor, names, .. } in &listed {
+        let label = naming::label(names, &descriptor.digest);
+        walk.labels.entry(descriptor.digest.clone()).or_insert(label);
         walk.follow(Step { descriptor: descriptor.clone(), link: None, is_sized: true, in_index: false })?;
-        roots.push(root);
     }
     walk.bring_blobs()?;
 
-    for root in &mut roots {
-        root.subject = walk.subjects.get(&root.digest).cloned();
-        if let Some(warning) = walk.schema1_warning(&root.digest) {
-            root.warnings.push(warning);
-        }
+    let sparse = walk.sparse_roots();
+    if let (true, Some((digest, lacks))) = (bringing.require_complete, sparse.first()) {
+        let archive = walk.carrier.label().to_owned();
+        let (image, lacks) = (walk.labels[digest].clone(), lacks.clone());
+        return Err(Error::Incomplete { archive, image, lacks });
     }
-    let mut positions: HashMap<Digest, Vec<usize>> = HashMap::new();
-    for (position, root) in roots.iter().enumerate() {
-        positions.entry(root.digest.clone()).or_default().push(position);
+    let mut sparse: HashMap<Digest, String> = sparse.into_iter().collect();
+    let mut roots = Vec::with_capacity(listed.len());
+    for Listed { entry, descriptor, names, mut warnings } in listed {
+        let digest = descriptor.digest;
+        warnings.extend(walk.schema1_warning(&digest));
+        // An image under several names is said to be sparse once.
+        let lacks = sparse.remove(&digest);
+        warnings.extend(lacks.map(|lacks| format!("it is sparse: the archive does not have {lacks}")));
+        roots.push(Root {
+            entry,
+            subject: bringing.survey.subjects.get(&digest).cloned(),
+            config: walk.configs.get(&digest).cloned(),
+            platform: descriptor.platform,
+            digest,
+            names,
+            warnings,
+            format: bringing.format,
+        });
     }
-    for (digest, warning) in walk.sparse_roots() {
-        let first = positions.get(&digest).and_then(|positions| positions.first());
-        if let Some(&position) = first {
-            roots[position].warnings.push(warning);
-        }
-    }
-    let Walk { documents, layers, configs, parents, .. } = walk;
-    Ok(Layout { roots, documents, layers, configs, parents, positions })
+    Ok(roots)
 }
 
 /// A descriptor to be followed.
@@ -110,36 +96,33 @@ struct Need {
     is_expected: bool,
 }
 
-struct Walk<'a, 'c> {
+struct Walk<'g, 'a, 'c> {
+    graph: &'g mut Graph<'a, 'c>,
     carrier: &'a Carrier<'c>,
     labels: HashMap<Digest, String>,
     visited: HashSet<(Digest, Class, bool)>,
-    loaded: HashMap<(Digest, Class), Option<Node>>,
-    documents: HashSet<Digest>,
+    kept: HashSet<(Digest, Class)>,
     schema1: HashSet<Digest>,
     parents: HashMap<Digest, Vec<Digest>>,
-    configs: HashMap<Digest, Vec<Digest>>,
-    layers: HashMap<Digest, Vec<Digest>>,
-    subjects: HashMap<Digest, Digest>,
+    /// The config of every image manifest.
+    configs: HashMap<Digest, Digest>,
     platforms: HashMap<Digest, String>,
     needs: BTreeMap<(Digest, Option<u64>), Need>,
     /// Documents and blobs that are not there, each with the manifest that is incomplete for it.
     missing: Vec<(Digest, Digest)>,
 }
 
-impl<'a, 'c> Walk<'a, 'c> {
-    fn new(carrier: &'a Carrier<'c>) -> Self {
+impl<'g, 'a, 'c> Walk<'g, 'a, 'c> {
+    fn new(graph: &'g mut Graph<'a, 'c>) -> Self {
         Self {
-            carrier,
+            carrier: graph.carrier,
+            graph,
             labels: HashMap::new(),
             visited: HashSet::new(),
-            loaded: HashMap::new(),
-            documents: HashSet::new(),
+            kept: HashSet::new(),
             schema1: HashSet::new(),
             parents: HashMap::new(),
             configs: HashMap::new(),
-            layers: HashMap::new(),
-            subjects: HashMap::new(),
             platforms: HashMap::new(),
             needs: BTreeMap::new(),
             missing: Vec::new(),
@@ -160,13 +143,10 @@ impl<'a, 'c> Walk<'a, 'c> {
                 self.need(step, None);
                 continue;
             }
-            if !self.load(&step, class, &label)? {
-                continue;
-            }
+            let Some(node) = self.load(&step, class, &label)? else { continue };
             let in_index = step.in_index
                 || class == Class::Index
                 || matches!(step.link, Some(Link::Subject | Link::Guess));
-            let Some(Some(node)) = self.loaded.get(&(digest.clone(), class)) else { continue };
             let mut blobs = Vec::new();
             for edge in &node.edges {
                 let Edge { link, descriptor, sized } = edge;
@@ -184,75 +164,54 @@ impl<'a, 'c> Walk<'a, 'c> {
         Ok(())
     }
 
-    /// Loads the document of a step, unless that was done; whether it is there.
-    fn load(&mut self, step: &Step, class: Class, label: &str) -> Result<bool> {
-        let Step { descriptor, link, is_sized, .. } = step;
-        let digest = &descriptor.digest;
-        let key = (digest.clone(), class);
-        if let Some(node) = self.loaded.get(&key) {
-            return self.found(step, node.is_some(), label);
-        }
+    /// Loads and keeps the document of a step; `None` when there is nothing to follow.
+    fn load(&mut self, step: &Step, class: Class, label: &str) -> Result<Option<Rc<Node>>> {
+        let Step { descriptor, link, is_sized, in_index } = step;
         let size = is_sized.then_some(descriptor.size);
-        let node =
-            match self.carrier.document(descriptor, class, size, label)? {
-                Document::Content(bytes) => Some(Node::parse(&bytes, class).map_err(|reason| {
-                    self.carrier.bad_image(label, format!("{digest}: {}", escape(&reason)))
-                })?),
-                Document::Data => {
-                    let owner = descriptor.clone();
-                    self.need(
-                        Step { descriptor: owner, link: *link, is_sized: *is_sized, in_index: step.in_index },
-                        None,
-                    );
-                    return Ok(false);
+        match self.graph.load(descriptor, class, size, label)? {
+            Held::Node(node) => {
+                if self.kept.insert((descriptor.digest.clone(), class)) {
+                    self.graph.keep(descriptor, class, size, label)?;
+                    self.note(&descriptor.digest, class, &node);
                 }
-                Document::Absent => None,
-            };
-        let is_there = node.is_some();
-        if let Some(node) = &node {
-            self.note(digest, class, node);
+                Ok(Some(node))
+            }
+            Held::Data => {
+                let descriptor = descriptor.clone();
+                self.need(Step { descriptor, link: *link, is_sized: *is_sized, in_index: *in_index }, None);
+                Ok(None)
+            }
+            Held::Absent => self.absent(step, label).map(|()| None),
         }
-        self.loaded.insert(key, node);
-        self.found(step, is_there, label)
     }
 
-    /// What it means that a document is there, or is not.
-    fn found(&mut self, step: &Step, is_there: bool, label: &str) -> Result<bool> {
+    /// What it means that a document is not there.
+    fn absent(&mut self, step: &Step, label: &str) -> Result<()> {
         let digest = &step.descriptor.digest;
-        if is_there {
-            return Ok(true);
-        }
         match step.link {
-            None => Err(self.carrier.missing(label, digest)),
+            None => return Err(self.carrier.missing(label, digest)),
             Some(Link::Manifest) => {
                 if let Some(platform) = &step.descriptor.platform {
                     self.platforms.insert(digest.clone(), platform.to_string());
                 }
                 self.missing.push((digest.clone(), digest.clone()));
-                Ok(false)
             }
             // A subject may be elsewhere, and a guess may be none.
-            Some(_) => Ok(false),
+            Some(_) => {}
         }
+        Ok(())
     }
 
     fn note(&mut self, digest: &Digest, class: Class, node: &Node) {
-        self.documents.insert(digest.clone());
         for child in node.linked(Link::Manifest) {
             if let Some(platform) = &child.platform {
                 self.platforms.insert(child.digest.clone(), platform.to_string());
             }
         }
-        if let Some(subject) = node.subject() {
-            self.subjects.insert(digest.clone(), subject.digest.clone());
-        }
         match class {
             Class::Image => {
-                for config in node.linked(Link::Config) {
-                    self.configs.entry(config.digest.clone()).or_default().push(digest.clone());
-                }
-                let layers = node.linked(Link::Layer).map(|layer| layer.digest.clone()).collect();
-                self.layers.insert(digest.clone(), layers);
+                let config = node.linked(Link::Config).next().map(|config| config.digest.clone());
+                self.configs.extend(config.map(|config| (digest.clone(), config)));
             }
             Class::Schema1 => {
                 self.schema1.insert(digest.clone());
@@ -287,9 +246,13 @@ impl<'a, 'c> Walk<'a, 'c> {
         let mut todo: Vec<(Digest, u64, Member)> = Vec::new();
         for need in std::mem::take(&mut self.needs).into_values() {
             let digest = &need.descriptor.digest;
-            let held = self.carrier.repository().blob_size(digest)?;
-            let is_held = held.is_some() && need.size.is_none_or(|size| held == Some(size));
-            if is_held && self.carrier.ingest.has(digest, held.unwrap_or_default())? {
+            let size = match need.size {
+                Some(size) => Some(size),
+                None => self.carrier.repository().blob_size(digest)?,
+            };
+            if let Some(size) = size
+                && self.carrier.ingest.has(digest, size)?
+            {
                 continue;
             }
             if let Some(member) = self.carrier.blob(digest)? {
@@ -322,7 +285,7 @@ impl<'a, 'c> Walk<'a, 'c> {
         labels.first().map_or_else(|| digest.to_string(), |label| (*label).clone())
     }
 
-    /// The roots that lack something that they may lack, each with a text that says what.
+    /// The roots that lack something that they may lack, each with what it is.
     fn sparse_roots(&self) -> Vec<(Digest, String)> {
         let mut lacking: BTreeMap<&Digest, Vec<String>> = BTreeMap::new();
         for (_, manifest) in &self.missing {
@@ -340,8 +303,7 @@ impl<'a, 'c> Walk<'a, 'c> {
             .into_iter()
             .map(|(root, mut platforms)| {
                 platforms.sort_unstable();
-                let text = format!("it is sparse: the archive does not have {}", platforms.join(", "));
-                (root.clone(), text)
+                (root.clone(), platforms.join(", "))
             })
             .collect()
     }
@@ -351,16 +313,4 @@ impl<'a, 'c> Walk<'a, 'c> {
             .contains(root)
             .then(|| "it is in docker's schema 1, which current tools refuse; it is kept as it is".to_owned())
     }
-}
-
-/// Everything that leads to one of `digests`, themselves included.
-fn above(parents: &HashMap<Digest, Vec<Digest>>, digests: &[Digest]) -> HashSet<Digest> {
-    let mut above: HashSet<Digest> = HashSet::new();
-    let mut open: Vec<&Digest> = digests.iter().collect();
-    while let Some(digest) = open.pop() {
-        if above.insert(digest.clone()) {
-            open.extend(parents.get(digest).into_iter().flatten());
-        }
-    }
-    above
 }

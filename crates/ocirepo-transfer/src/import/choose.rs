@@ -1,0 +1,142 @@
+//! Which images of a source are taken: those that the user selects, and what is about them.
+
+use std::collections::HashSet;
+
+use ocirepo_store::Digest;
+use ocirepo_store::name::Name;
+
+use super::naming;
+use super::options::{ImportOptions, Select, Untagged};
+use crate::error::{Error, Result};
+
+/// An image as the user chooses it.
+pub(crate) struct Ballot<'a> {
+    pub(crate) names: &'a [Name],
+    /// The digests that it goes by: that of its manifest or index, and that of a config.
+    pub(crate) ids: Vec<Digest>,
+    /// What else of the source it is about; empty for an image of its own.
+    pub(crate) about: HashSet<Digest>,
+}
+
+impl Ballot<'_> {
+    fn label(&self, position: usize) -> String {
+        let id = self.ids.first().map(ToString::to_string).unwrap_or_default();
+        let names: Vec<String> = self.names.iter().map(naming::spell).collect();
+        let what = if names.is_empty() { id } else { names.join(", ") };
+        format!("@{position} {what}").trim_end().to_owned()
+    }
+}
+
+/// Which of the images are taken, by position.
+///
+/// # Errors
+/// When something is selected that is not there, or that may mean several images.
+pub(crate) fn choose(
+    archive: &str,
+    ballots: &[Ballot<'_>],
+    options: &ImportOptions,
+) -> Result<HashSet<usize>> {
+    let mut chosen: HashSet<usize> = HashSet::new();
+    if options.select.is_empty() {
+        chosen.extend(0..ballots.len());
+    }
+    for select in &options.select {
+        chosen.extend(meant(archive, ballots, select)?);
+    }
+    if options.untagged == Untagged::Skip {
+        chosen.retain(|&position| !ballots[position].names.is_empty());
+    }
+    // Signatures and the like come with what they are about, and so on.
+    loop {
+        let taken: HashSet<&Digest> = chosen.iter().flat_map(|&position| &ballots[position].ids).collect();
+        let more: Vec<usize> = (0..ballots.len())
+            .filter(|position| !chosen.contains(position))
+            .filter(|&position| ballots[position].about.iter().any(|about| taken.contains(about)))
+            .collect();
+        if more.is_empty() {
+            return Ok(chosen);
+        }
+        chosen.extend(more);
+    }
+}
+
+fn meant(archive: &str, ballots: &[Ballot<'_>], select: &Select) -> Result<Vec<usize>> {
+    let positions = |fits: &dyn Fn(&Ballot<'_>) -> bool| -> Vec<usize> {
+        (0..ballots.len()).filter(|&position| fits(&ballots[position])).collect()
+    };
+    if let Some(position) = select.position().filter(|&position| position < ballots.len()) {
+        return Ok(vec![position]);
+    }
+    // Two images of one name are two platforms of it, and are taken together.
+    let named = positions(&|ballot| select.is_name(ballot.names));
+    if !named.is_empty() {
+        return Ok(named);
+    }
+    let found = select.digest_prefix().map_or_else(Vec::new, |prefix| {
+        positions(&|ballot| ballot.ids.iter().any(|id| id.encoded().starts_with(prefix)))
+    });
+    let digests: HashSet<Option<&Digest>> =
+        found.iter().map(|&position| ballots[position].ids.first()).collect();
+    let archive = archive.to_owned();
+    let label = |position: usize| ballots[position].label(position);
+    match digests.len() {
+        0 => Err(Error::NoSuchImage {
+            archive,
+            wanted: select.to_string(),
+            images: (0..ballots.len()).map(label).collect(),
+        }),
+        1 => Ok(found),
+        _ => Err(Error::AmbiguousImage {
+            archive,
+            wanted: select.to_string(),
+            images: found.into_iter().map(label).collect(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(select: &[&str], untagged: Untagged) -> Result<Vec<usize>> {
+        let image = Digest::sha256(b"image");
+        let names = [Name::parse("alpine:1").unwrap(), Name::parse("busybox:1").unwrap()];
+        let ballot = |names, id: &[u8], about: Option<&Digest>| Ballot {
+            names,
+            ids: vec![Digest::sha256(id)],
+            about: about.into_iter().cloned().collect(),
+        };
+        let signature = Digest::sha256(b"signature");
+        let ballots = [
+            ballot(&names[..1], b"image", None),
+            ballot(&names[1..], b"other", None),
+            ballot(&[], b"nameless", None),
+            ballot(&[], b"signature", Some(&image)),
+            ballot(&[], b"timestamp", Some(&signature)),
+        ];
+        let select = select.iter().map(|text| Select::new(*text)).collect();
+        let options = ImportOptions { select, untagged, ..ImportOptions::default() };
+        let mut chosen: Vec<usize> = choose("x", &ballots, &options)?.into_iter().collect();
+        chosen.sort_unstable();
+        Ok(chosen)
+    }
+
+    #[test]
+    fn what_is_about_an_image_comes_along() {
+        assert_eq!(chosen(&[], Untagged::Keep).unwrap(), [0, 1, 2, 3, 4]);
+        assert_eq!(chosen(&["docker.io/library/alpine:1"], Untagged::Keep).unwrap(), [0, 3, 4]);
+        assert_eq!(chosen(&[], Untagged::Skip).unwrap(), [0, 1, 3, 4]);
+        assert_eq!(chosen(&["@1", "@2"], Untagged::Keep).unwrap(), [1, 2]);
+        let digest = Digest::sha256(b"other");
+        assert_eq!(chosen(&[digest.as_str()], Untagged::Keep).unwrap(), [1]);
+        assert_eq!(chosen(&[&digest.encoded()[..9]], Untagged::Keep).unwrap(), [1]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_an_error_that_lists_what_is() {
+        let error = chosen(&["alpine:2"], Untagged::Keep).unwrap_err();
+        assert!(matches!(&error, Error::NoSuchImage { images, .. } if images.len() == 5), "{error}");
+        assert!(error.to_string().contains("docker.io/library/busybox:1"), "{error}");
+        assert!(chosen(&["@9"], Untagged::Keep).is_err());
+    }
+}

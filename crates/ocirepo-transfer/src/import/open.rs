@@ -1,0 +1,83 @@
+//! Opening a source: by what it is, so that it is read as little as can be.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use ocirepo_store::ingest::Ingest;
+use ocirepo_store::{Progress, Repository, Settings, Silent, Unit};
+
+use super::options::ImportOptions;
+use super::plan::{Plan, plan};
+use super::task::Task;
+use crate::archive::{Directory, Spool, TarFile};
+use crate::error::{Error, Result};
+use crate::source::{Bytes, HEAD, Magic, Source, refuse, unwrap};
+
+const ARCHIVE: &str = "OCI archive";
+const LAYOUT: &str = "OCI layout";
+
+/// Opens a source and plans its import.
+pub(crate) fn source(
+    ingest: &Ingest<'_>,
+    source: &Source,
+    options: &ImportOptions,
+    progress: &dyn Progress,
+) -> Result<Plan> {
+    let label = source.to_string();
+    let Source::Path(path) = source else {
+        return stream(ingest, &mut io::stdin(), &label, options, progress);
+    };
+    let fail = |error| Error::Read { archive: label.clone(), source: error };
+    let metadata = fs::metadata(path).map_err(fail)?;
+    if metadata.is_dir() {
+        return directory(ingest, path, label, options, progress);
+    }
+    let mut file = File::open(path).map_err(fail)?;
+    if !metadata.is_file() {
+        return stream(ingest, &mut file, &label, options, progress);
+    }
+    let mut head = [0; HEAD];
+    let read = file.read_at(&mut head, 0).map_err(fail)?;
+    match Magic::of(&head[..read]) {
+        Magic::Gzip | Magic::Zstd | Magic::Xz | Magic::Bzip2 => {
+            stream(ingest, &mut file, &label, options, progress)
+        }
+        magic => {
+            refuse(magic, &label)?;
+            plan(ingest, &TarFile::scan(file, label)?, ARCHIVE, options, progress)
+        }
+    }
+}
+
+/// Reads a stream to its end and plans its import.
+pub(crate) fn stream(
+    ingest: &Ingest<'_>,
+    stream: &mut (dyn Read + Send),
+    label: &str,
+    options: &ImportOptions,
+    progress: &dyn Progress,
+) -> Result<Plan> {
+    let stream: Bytes<'_> = unwrap(stream, label)?;
+    let _task = Task::begin(progress, label, Unit::Bytes, None);
+    let spool = Spool::read(stream, label.to_owned(), ingest, progress)?;
+    // Whatever is left to do was counted when it came in.
+    plan(ingest, &spool, ARCHIVE, options, &Silent)
+}
+
+fn directory(
+    ingest: &Ingest<'_>,
+    path: &Path,
+    label: String,
+    options: &ImportOptions,
+    progress: &dyn Progress,
+) -> Result<Plan> {
+    let directory = Directory::open(path, label)?;
+    // Another repository of ours keeps its blobs while they are read. To wait for a lock on the
+    // repository that is locked already would be to wait for oneself.
+    let is_own = fs::canonicalize(ingest.repository().path()).is_ok_and(|own| own == directory.root());
+    let other = if is_own { None } else { Repository::open(path, Settings::default()).ok() };
+    let _reading = other.as_ref().map(Repository::lock_reading).transpose()?;
+    plan(ingest, &directory, LAYOUT, options, progress)
+}

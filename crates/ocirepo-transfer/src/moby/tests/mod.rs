@@ -1,0 +1,4 @@
+//! Tests of what the modules make together.
+
+mod chains;
+mod configs;

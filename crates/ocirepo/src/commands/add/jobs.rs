@@ -1,0 +1,68 @@
+//! What to add: the sources on the command line, and those that a file lists.
+
+use std::io::Read as _;
+
+use anyhow::{Context as _, Result};
+use ocirepo_store::name::Name;
+
+use crate::exit::UsageError;
+
+/// One source, and the name for its image.
+#[derive(Debug, Clone)]
+pub(super) struct Job {
+    pub(super) source: String,
+    pub(super) name: Option<Name>,
+}
+
+/// Reads a list of `SOURCE [REF]` lines; `-` is standard input. Nothing is added when a line is wrong.
+pub(super) fn read_list(path: &str) -> Result<Vec<Job>> {
+    let text = if path == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("cannot read the list from standard input")?;
+        text
+    } else {
+        std::fs::read_to_string(path).with_context(|| format!("cannot read the list {path}"))?
+    };
+    let mut jobs = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let fail = |reason: String| UsageError(format!("{path}, line {}: {reason}", number + 1));
+        if let Some((source, name)) = split(line).map_err(fail)? {
+            let name = name.map(Name::parse).transpose().map_err(|error| fail(error.to_string()))?;
+            jobs.push(Job { source: source.to_owned(), name });
+        }
+    }
+    Ok(jobs)
+}
+
+/// The source and the name in a line; `None` for a line that is empty or a comment.
+fn split(line: &str) -> Result<Option<(&str, Option<&str>)>, String> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(None);
+    }
+    // With a tab between them, the path may have spaces in it.
+    let mut fields: Vec<&str> = match line.contains('\t') {
+        true => line.split('\t').map(str::trim).filter(|field| !field.is_empty()).collect(),
+        false => line.split_whitespace().collect(),
+    };
+    match (fields.len(), fields.pop()) {
+        (1, Some(source)) => Ok(Some((source, None))),
+        (2, name) => Ok(Some((fields[0], name))),
+        _ => Err("it has more than SOURCE and REF; put a tab between them if a path has spaces".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_source_and_maybe_a_name() {
+        assert_eq!(split("  a.tar \n"), Ok(Some(("a.tar", None))));
+        assert_eq!(split("a.tar  alpine:3.11"), Ok(Some(("a.tar", Some("alpine:3.11")))));
+        assert_eq!(split("my images/a.tar\talpine:3.11"), Ok(Some(("my images/a.tar", Some("alpine:3.11")))));
+        assert_eq!(split("# a.tar"), Ok(None));
+        assert_eq!(split("   "), Ok(None));
+        assert!(split("my images/a.tar alpine:3.11").is_err());
+    }
+}

@@ -1,0 +1,181 @@
+//! `ocirepo add`
+
+mod jobs;
+mod report;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use ocirepo_store::Repository;
+use ocirepo_store::name::Name;
+use ocirepo_transfer::{ImportOptions, Imported, Layers, PlatformPattern, Select, Source, Untagged, import};
+
+use crate::context::Context;
+use crate::exit::{self, Code, UsageError};
+use jobs::Job;
+use report::Report;
+
+/// Add images from archives and layout directories
+///
+/// Each SOURCE is told by its content, not by its name: docker save archives of every era, podman,
+/// skopeo, crane, kaniko, jib, Nix, Bazel, buildx, ctr and regctl archives, dir: folders, hauler and
+/// zarf packages, OCI layout directories and tars with one image or many; plain or compressed with
+/// gzip, zstd, xz or bzip2. `-` is standard input. A source is added as a whole or not at all;
+/// sources before it stay added.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ocirepo add image.tar --ref docker.io/library/alpine:3.11
+  ocirepo add bundle1.tar bundle2.tar.zst     # under the names in the archives
+  docker save alpine:3.11 | ocirepo add -
+  ocirepo add bundle.tar --dry-run            # what would come in
+  ocirepo add bundle.tar --select alpine:3.11 --platform linux/arm64
+  ocirepo add amd64.tar arm64.tar --ref app:1 --merge-platforms
+  ocirepo add image.tar --layers reuse        # share layers with what is there
+  ocirepo add -f list.txt --keep-going        # lines of SOURCE [REF]")]
+pub(crate) struct Args {
+    /// Archives and layout directories
+    #[arg(required_unless_present = "list", value_name = "SOURCE")]
+    sources: Vec<String>,
+    /// Add the sources that a file lists, a line each: SOURCE [REF]; - is standard input
+    #[arg(short = 'f', long = "file", value_name = "LIST")]
+    list: Option<String>,
+    /// The name for the one image in the one source
+    #[arg(long = "ref", value_name = "REFERENCE", conflicts_with = "list")]
+    reference: Option<String>,
+    /// Under the tag policy, take a tag from another image that has it
+    #[arg(long)]
+    replace: bool,
+    /// Print what would come in, and write nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Go on after a source that cannot be added; exit code 5 in the end
+    #[arg(long)]
+    keep_going: bool,
+    #[command(flatten)]
+    images: ImageArgs,
+    #[command(flatten)]
+    layers: LayerArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Which images")]
+struct ImageArgs {
+    /// Take this image only, with what refers to it: a reference, @N, or a digest; may be repeated
+    #[arg(long, value_name = "REF|@N|DIGEST")]
+    select: Vec<String>,
+    /// What becomes of images without a name
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+    untagged: UntaggedArg,
+    /// Take these platforms only, such as linux/amd64; changes the digest of what is cut
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',')]
+    platform: Vec<PlatformPattern>,
+    /// Refuse an image that lacks a platform it lists
+    #[arg(long)]
+    require_complete: bool,
+    /// Join the image that has the name already, as another platform of it
+    #[arg(long)]
+    merge_platforms: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "How layers are stored")]
+struct LayerArgs {
+    /// keep, gzip[:LEVEL], zstd[:LEVEL], or reuse: the same layer that is there in another
+    /// compression; all but keep may change the digest of an image
+    #[arg(long, value_name = "HOW", default_value = "keep", hide_default_value = true)]
+    layers: Layers,
+    /// Take layers that a docker archive leaves out from the repository, by their diffID
+    #[arg(long)]
+    allow_thin: bool,
+    /// Unpack the layers of OCI images too, to see that they are what the config says
+    #[arg(long = "verify-diffids")]
+    verify_diff_ids: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum UntaggedArg {
+    /// Add them; they go by their digest
+    #[default]
+    Keep,
+    /// Leave them out
+    Skip,
+}
+
+impl Args {
+    fn options(&self) -> ImportOptions {
+        ImportOptions {
+            reference: None,
+            replace: self.replace,
+            select: self.images.select.iter().map(Select::new).collect(),
+            untagged: match self.images.untagged {
+                UntaggedArg::Keep => Untagged::Keep,
+                UntaggedArg::Skip => Untagged::Skip,
+            },
+            platforms: self.images.platform.clone(),
+            require_complete: self.images.require_complete,
+            merge_platforms: self.images.merge_platforms,
+            layers: self.layers.layers,
+            allow_thin: self.layers.allow_thin,
+            verify_diff_ids: self.layers.verify_diff_ids,
+        }
+    }
+
+    fn jobs(&self) -> Result<Vec<Job>> {
+        let several = self.sources.len() > 1;
+        if self.reference.is_some() && several && !self.images.merge_platforms {
+            let reason = "--ref names one image, so it takes one SOURCE, or --merge-platforms";
+            return Err(UsageError(reason.to_owned()).into());
+        }
+        let name = self.reference.as_deref().map(Name::parse).transpose()?;
+        let mut jobs: Vec<Job> =
+            self.sources.iter().map(|source| Job { source: source.clone(), name: name.clone() }).collect();
+        if let Some(list) = &self.list {
+            jobs.extend(jobs::read_list(list)?);
+        }
+        if jobs.iter().filter(|job| job.source == "-").count()
+            > usize::from(self.list.as_deref() != Some("-"))
+        {
+            return Err(UsageError("standard input can be read once only".to_owned()).into());
+        }
+        Ok(jobs)
+    }
+}
+
+pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
+    let jobs = args.jobs()?;
+    let repository = context.open(verb)?;
+    if let (Some(text), Some(Job { name: Some(name), .. })) = (&args.reference, jobs.first()) {
+        let policy = repository.policy(&repository.index()?)?;
+        super::tag::warn_of_bare_tag(name, text, policy, context);
+    }
+    let mut report = Report::new(args.dry_run, context);
+    let mut outcome = Ok(Code::Ok);
+    for job in &jobs {
+        match add(&repository, job, args, context) {
+            Ok(imported) => report.take(&job.source, imported)?,
+            Err(error) if args.keep_going => {
+                exit::tell(&error, context);
+                report.fail(&job.source, &error);
+            }
+            Err(error) => {
+                outcome = Err(error);
+                break;
+            }
+        }
+    }
+    let failed = report.finish(jobs.len())?;
+    if failed > 0 { Ok(Code::SomeFailed) } else { outcome }
+}
+
+fn add(repository: &Repository, job: &Job, args: &Args, context: &Context) -> Result<Imported> {
+    let reporter = context.reporter();
+    let source = Source::parse(&job.source);
+    let options = ImportOptions { reference: job.name.clone(), ..args.options() };
+    if args.dry_run {
+        let lock = repository.lock_reading()?;
+        return Ok(import(lock.rehearse(), &source, &options, &reporter)?);
+    }
+    // The lock is let go between sources, so that a waiting sweep gets its turn.
+    let lock = repository.lock_shared()?;
+    Ok(import(lock.ingest()?, &source, &options, &reporter)?)
+}

@@ -1,0 +1,102 @@
+//! What an add did, told as it happens and counted up in the end.
+
+use anyhow::Result;
+use ocirepo_store::ingest::Counts;
+use ocirepo_transfer::{Imported, ImportedImage};
+use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::options::Format;
+use crate::render;
+
+pub(super) struct Report<'c> {
+    context: &'c Context,
+    dry_run: bool,
+    images: Vec<Value>,
+    failed: Vec<Value>,
+    counts: Counts,
+}
+
+impl<'c> Report<'c> {
+    pub(super) fn new(dry_run: bool, context: &'c Context) -> Self {
+        Self { context, dry_run, images: Vec::new(), failed: Vec::new(), counts: Counts::default() }
+    }
+
+    /// A source that was added.
+    pub(super) fn take(&mut self, source: &str, imported: Imported) -> Result<()> {
+        for warning in
+            imported.warnings.iter().chain(imported.images.iter().flat_map(|image| &image.warnings))
+        {
+            self.context.warn(&format!("{source}: {warning}"));
+        }
+        for image in &imported.images {
+            self.images.push(json!({
+                "reference": image.reference,
+                "digest": image.digest.as_str(),
+                "previous": image.previous,
+                "displaced": image.displaced,
+                "source": source,
+                "warnings": image.warnings,
+            }));
+            if self.context.format == Format::Table {
+                render::line(&render::safe(&self.describe(image)))?;
+                for displaced in &image.displaced {
+                    let replaced = if self.dry_run { "would replace" } else { "replaced" };
+                    render::line(&render::safe(&format!("{replaced} {displaced}")))?;
+                }
+            }
+        }
+        let counts = imported.counts;
+        if self.context.format == Format::Table && !self.context.quiet {
+            let new =
+                format!("{} new ({})", render::count(counts.new, "blob"), render::size(counts.new_bytes));
+            let there = format!("{} already there ({})", counts.reused, render::size(counts.reused_bytes));
+            self.context.say(&format!("{}: {new}, {there}", render::safe(source)));
+        }
+        self.counts.new += counts.new;
+        self.counts.new_bytes += counts.new_bytes;
+        self.counts.reused += counts.reused;
+        self.counts.reused_bytes += counts.reused_bytes;
+        Ok(())
+    }
+
+    /// A source that could not be added.
+    pub(super) fn fail(&mut self, source: &str, error: &anyhow::Error) {
+        self.failed.push(json!({ "source": source, "error": format!("{error:#}") }));
+    }
+
+    /// Prints the sum of it all. Gives the number of sources that failed.
+    pub(super) fn finish(self, sources: usize) -> Result<usize> {
+        if self.context.format == Format::Json {
+            let Counts { new, new_bytes, reused, reused_bytes } = self.counts;
+            render::json(&json!({
+                "dryRun": self.dry_run,
+                "images": self.images,
+                "blobs": {
+                    "new": new, "reused": reused, "newBytes": new_bytes, "reusedBytes": reused_bytes,
+                },
+                "failed": self.failed,
+                "pending": [],
+            }))?;
+        } else if !self.failed.is_empty() {
+            let names: Vec<&str> =
+                self.failed.iter().filter_map(|failed| failed["source"].as_str()).collect();
+            let list = render::safe(&names.join(", "));
+            render::line_to_stderr(&format!("{} of {sources} sources failed: {list}", names.len()));
+        }
+        Ok(self.failed.len())
+    }
+
+    fn describe(&self, image: &ImportedImage) -> String {
+        let digest = &image.digest;
+        let name = image.reference.as_deref().unwrap_or("<none>");
+        let verb = |done: &str, would: &str| if self.dry_run { would.to_owned() } else { done.to_owned() };
+        match &image.previous {
+            _ if image.unchanged => format!("unchanged {name} {digest}"),
+            Some(previous) => {
+                format!("{} {name} from {previous} to {digest}", verb("moved", "would move"))
+            }
+            None => format!("{} {name} {digest}", verb("added", "would add")),
+        }
+    }
+}
