@@ -139,6 +139,18 @@ pub enum Error {
         /// The other image.
         second: Digest,
     },
+    /// A docker archive leaves out a layer.
+    #[error("{archive}: image {image}: its layer {layer} ({diff_id}) is not in the archive")]
+    MissingLayer {
+        /// The source.
+        archive: String,
+        /// The image, by name.
+        image: String,
+        /// The member that should be the layer.
+        layer: String,
+        /// What the layer should unpack to.
+        diff_id: Digest,
+    },
     /// An image was selected that the source does not hold.
     #[error("{archive} holds no image {wanted}; it holds {}", list(images))]
     NoSuchImage {
@@ -207,6 +219,7 @@ impl Error {
             | Self::BadLayer { .. }
             | Self::BadImage { .. }
             | Self::MissingBlob { .. }
+            | Self::MissingLayer { .. }
             | Self::Incomplete { .. }
             | Self::UnknownAlgorithm { .. } => ErrorKind::Corrupt,
             Self::NameTwice { .. } | Self::AmbiguousImage { .. } => ErrorKind::Conflict,

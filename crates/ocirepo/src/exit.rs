@@ -118,6 +118,10 @@ fn transfer_hint(error: &TransferError) -> Option<&'static str> {
         TransferError::MissingBlob { .. } => {
             "save the image again with all its layers, or add first what holds the missing blob; nothing was added"
         }
+        TransferError::MissingLayer { .. } => {
+            "save the image again with all its layers; --allow-thin takes layers from the repository where it has \
+             them; nothing was added"
+        }
         TransferError::UnknownAlgorithm { .. } => "push the image with sha256 digests; nothing was added",
         TransferError::NameTwice { .. } => "save the images under different names; nothing was added",
         TransferError::NotOneImage { .. } => {

@@ -57,6 +57,10 @@ impl Content for Directory {
             return Err(Error::member(&self.label, &name, "it is a link out of the directory"));
         }
         let metadata = fs::metadata(&path).map_err(|error| self.read_error(error))?;
+        // A tar has no content under the name of a folder either.
+        if metadata.is_dir() {
+            return Ok(None);
+        }
         if !metadata.is_file() {
             return Err(Error::member(&self.label, &name, "it is not a regular file"));
         }

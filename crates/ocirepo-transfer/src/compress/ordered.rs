@@ -136,13 +136,21 @@ mod tests {
                 in_order(items, jobs, |i| i, |i| if i == 5 { Err(format!("no {i}")) } else { Ok(()) });
             assert_eq!(result, Err("no 5".to_owned()));
             assert!(asked.into_inner() <= 6 + jobs + AHEAD);
+        }
+    }
 
-            let items = numbers(9)
-                .map(|item| item.and_then(|i| if i == 7 { Err("seven".to_owned()) } else { Ok(i) }));
+    #[test]
+    fn nothing_comes_out_from_behind_a_bad_item() {
+        for jobs in [1, 2, 8] {
+            let seventh = |i| if i == 7 { Err("seven".to_owned()) } else { Ok(i) };
+            let items = numbers(9).map(|item| item.and_then(seventh));
             let mut given = Vec::new();
-            let result = in_order(items, jobs, |i| i, |i| Ok(given.push(i)));
-            assert_eq!(result, Err("seven".to_owned()));
-            assert!(given.iter().copied().eq(0..given.len() as u64));
+            let keep = |i| {
+                given.push(i);
+                Ok(())
+            };
+            assert_eq!(in_order(items, jobs, |i| i, keep), Err("seven".to_owned()));
+            assert!(given.len() <= 7 && given.iter().copied().eq(0..given.len() as u64));
         }
     }
 

@@ -20,12 +20,20 @@ pub(crate) struct Ballot<'a> {
 
 impl Ballot<'_> {
     fn label(&self, position: usize) -> String {
-        let id = self.ids.first().map(ToString::to_string).unwrap_or_default();
         let names: Vec<String> = self.names.iter().map(naming::spell).collect();
-        let what = if names.is_empty() { id } else { names.join(", ") };
+        let id = self.ids.first();
+        let what = match (names.is_empty(), id) {
+            (true, Some(id)) => id.to_string(),
+            (true, None) => String::new(),
+            (false, Some(id)) => format!("{} ({})", names.join(", "), &id.to_string()[..SHORT]),
+            (false, None) => names.join(", "),
+        };
         format!("@{position} {what}").trim_end().to_owned()
     }
 }
+
+/// So much of a digest as people need to tell images apart: `sha256:` and 12 digits.
+const SHORT: usize = 19;
 
 /// Which of the images are taken, by position.
 ///

@@ -69,7 +69,7 @@ pub(crate) fn plan(
         listed,
     };
     images.merge(&survey);
-    images.choose(content.label(), &survey, options)?;
+    images.choose(&carrier, &survey, options)?;
 
     let mut warnings = content.warnings().to_vec();
     let Images { listed, docker, v1 } = &mut images;
@@ -144,7 +144,7 @@ impl Images {
     }
 
     /// Leaves the images that the user wants.
-    fn choose(&mut self, archive: &str, survey: &Survey, options: &ImportOptions) -> Result<()> {
+    fn choose(&mut self, carrier: &Carrier<'_>, survey: &Survey, options: &ImportOptions) -> Result<()> {
         let listed = self.listed.iter().map(|image| {
             let digest = &image.descriptor.digest;
             let ids = std::iter::once(digest).chain(survey.configs.get(digest)).cloned().collect();
@@ -155,11 +155,18 @@ impl Images {
                 about: subject.map(|subject| survey.above(&[subject])).unwrap_or_default(),
             }
         });
-        let docker = self.docker.iter().map(|image| (&image.names, vec![image.config.digest.clone()]));
+        let mut docker = Vec::with_capacity(self.docker.len());
+        for image in &self.docker {
+            // Only whoever selects needs to know, and it takes a look at every layer.
+            let foretold = if options.select.is_empty() { None } else { image.foretold(carrier)? };
+            let ids = foretold.into_iter().chain([image.config.digest.clone()]).collect();
+            docker.push((&image.names, ids));
+        }
         let v1 = self.v1.iter().map(|image| (&image.names, Vec::new()));
-        let plain = docker.chain(v1).map(|(names, ids)| Ballot { names, ids, about: HashSet::new() });
+        let plain =
+            docker.into_iter().chain(v1).map(|(names, ids)| Ballot { names, ids, about: HashSet::new() });
         let ballots: Vec<Ballot<'_>> = listed.chain(plain).collect();
-        let chosen = choose(archive, &ballots, options)?;
+        let chosen = choose(carrier.label(), &ballots, options)?;
         let mut position = 0..;
         let mut is_chosen = || position.next().is_some_and(|position| chosen.contains(&position));
         self.listed.retain(|_| is_chosen());

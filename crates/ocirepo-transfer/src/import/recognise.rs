@@ -203,7 +203,7 @@ fn other(content: &dyn Content, prefix: &str, has_index: bool) -> Error {
     let below = |folder: &str| content.has_below(&format!("{prefix}{folder}"));
     if content.is_empty() {
         not_an_archive(content, "it is empty")
-    } else if ["docker/registry/v2", "registry/v2", "v2/repositories"].into_iter().any(below) {
+    } else if is_registry(content) {
         unsupported(content, "the storage of a registry")
     } else if has_index {
         not_an_archive(content, "it has an index.json, but neither oci-layout nor blobs")
@@ -214,6 +214,16 @@ fn other(content: &dyn Content, prefix: &str, has_index: bool) -> Error {
     } else {
         not_an_archive(content, "it has neither index.json nor manifest.json; it may be a single layer")
     }
+}
+
+/// The storage of a registry, packed from wherever.
+fn is_registry(content: &dyn Content) -> bool {
+    let storages = ["docker/registry/v2", "registry/v2", "v2/repositories"];
+    let folders = content.folders();
+    storages.into_iter().any(|storage| {
+        content.has_below(storage)
+            || folders.iter().any(|folder| content.has_below(&format!("{folder}/{storage}")))
+    })
 }
 
 fn not_an_archive(content: &dyn Content, reason: impl Into<String>) -> Error {

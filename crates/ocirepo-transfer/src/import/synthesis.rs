@@ -84,7 +84,10 @@ pub(crate) fn descriptor(
 }
 
 /// The manifest of an image, in the one form it has.
-fn manifest(config: &Digest, size: u64, layers: Vec<Descriptor>) -> Result<Vec<u8>, String> {
+///
+/// # Errors
+/// What is wrong with its parts.
+pub(crate) fn manifest(config: &Digest, size: u64, layers: Vec<Descriptor>) -> Result<Vec<u8>, String> {
     let manifest = ImageManifestBuilder::default()
         .schema_version(2_u32)
         .media_type(MediaType::ImageManifest)

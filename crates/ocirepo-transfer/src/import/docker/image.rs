@@ -13,7 +13,7 @@ use crate::archive::Member;
 use crate::archive::limits::MAX_CONFIG;
 use crate::error::{Error, Result, escape};
 use crate::import::carrier::Carrier;
-use crate::import::layers::diff_ids;
+use crate::import::layers::{Compression, Layer, Origin, diff_ids};
 use crate::import::{naming, synthesis};
 
 /// The config of an image: what is needed of it.
@@ -88,6 +88,28 @@ impl Image {
         }
         let warning = "index.json lists it with its layers in the wrong order; manifest.json was followed";
         self.warnings.push(warning.to_owned());
+    }
+
+    /// The digest that the manifest of this image will have if its config tells the truth: layers that
+    /// are not compressed are known by their diffIDs. `None` when that cannot be said beforehand.
+    pub(crate) fn foretold(&self, carrier: &Carrier<'_>) -> Result<Option<Digest>> {
+        let mut layers = Vec::new();
+        if self.layers().len() != self.config.diff_ids.len() {
+            return Ok(None);
+        }
+        for (name, diff_id) in self.layers().iter().zip(&self.config.diff_ids) {
+            let Some(member) = carrier.find(name)? else { return Ok(None) };
+            let compression = Origin::Member(&member).compression(carrier)?;
+            if compression != Compression::None {
+                return Ok(None);
+            }
+            let layer =
+                Layer { digest: diff_id.clone(), size: member.size, compression, diff_id: diff_id.clone() };
+            let Ok(descriptor) = synthesis::describe(&layer) else { return Ok(None) };
+            layers.push(descriptor);
+        }
+        let manifest = synthesis::manifest(&self.config.digest, self.config.member.size, layers);
+        Ok(manifest.ok().map(|manifest| Digest::sha256(&manifest)))
     }
 
     pub(super) fn layers(&self) -> &[String] {

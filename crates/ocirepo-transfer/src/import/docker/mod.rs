@@ -18,7 +18,7 @@ use super::synthesis::{self, Parts, describe};
 use super::task::Task;
 use crate::archive::Member;
 use crate::archive::limits::MAX_CONFIG;
-use crate::error::{Result, escape};
+use crate::error::{Error, Result, escape};
 
 /// What a docker archive is called in results.
 const FORMAT: &str = "docker archive";
@@ -109,9 +109,12 @@ fn absent(
     if let Some(layer) = layering.stand_in(carrier, diff_id)? {
         return Ok(Part::Held(layer));
     }
-    let elsewhere = if layering.allow_thin { ", and the repository has none with its diffID" } else { "" };
-    let reason = format!("its layer {} is not in the archive{elsewhere}", escape(name));
-    Err(carrier.bad_image(&image.label, reason))
+    Err(Error::MissingLayer {
+        archive: carrier.label().to_owned(),
+        image: image.label.clone(),
+        layer: escape(name),
+        diff_id: diff_id.clone(),
+    })
 }
 
 fn make_root(carrier: &Carrier<'_>, image: &Image, layers: Vec<Descriptor>) -> Result<Root> {

@@ -24,12 +24,14 @@ impl<'c> Report<'c> {
 
     /// A source that was added.
     pub(super) fn take(&mut self, source: &str, imported: Imported) -> Result<()> {
-        for warning in
-            imported.warnings.iter().chain(imported.images.iter().flat_map(|image| &image.warnings))
-        {
+        for warning in &imported.warnings {
             self.context.warn(&format!("{source}: {warning}"));
         }
         for image in &imported.images {
+            let name = image.reference.as_deref().unwrap_or(image.digest.as_str());
+            for warning in &image.warnings {
+                self.context.warn(&format!("{source}: {name}: {warning}"));
+            }
             self.images.push(json!({
                 "reference": image.reference,
                 "digest": image.digest.as_str(),
