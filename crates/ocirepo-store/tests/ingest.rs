@@ -205,8 +205,8 @@ fn a_rehearsal_comes_to_the_same_and_writes_nothing() {
     };
     let before = tree(dir.path());
     let reading = repository.lock_reading().unwrap();
-    assert!(reading.rehearse().is_rehearsal());
-    let rehearsed = session(reading.rehearse());
+    assert!(reading.rehearse(&std::env::temp_dir()).is_rehearsal());
+    let rehearsed = session(reading.rehearse(&std::env::temp_dir()));
     assert_eq!(tree(dir.path()), before);
     drop(reading);
 
@@ -219,7 +219,7 @@ fn a_rehearsal_comes_to_the_same_and_writes_nothing() {
     // The second time everything is there, to the one as to the other.
     let before = tree(dir.path());
     let reading = repository.lock_reading().unwrap();
-    let rehearsed = session(reading.rehearse());
+    let rehearsed = session(reading.rehearse(&std::env::temp_dir()));
     assert_eq!(tree(dir.path()), before);
     assert_eq!(session(repository.lock_shared().unwrap().ingest().unwrap()), rehearsed);
     assert_eq!(rehearsed.counts.reused, 2);
@@ -236,7 +236,7 @@ fn a_rehearsal_finds_the_conflicts() {
     ingest.commit(&[put("alpine:3.11", &digest, 6)]).unwrap();
     let reading = repository.lock_reading().unwrap();
     let before = tree(dir.path());
-    let ingest = reading.rehearse();
+    let ingest = reading.rehearse(&std::env::temp_dir());
     let digest = ingest.put_bytes(b"busybox").unwrap();
     let refused = ingest.commit(&[put("busybox:3.11", &digest, 7)]).unwrap_err();
     assert!(matches!(refused, Error::TagConflict { .. }), "{refused}");
@@ -249,7 +249,7 @@ fn a_rehearsal_reads_again_what_was_spooled_and_nothing_else() {
     let repository = repository(dir.path());
     leave_debris(dir.path());
     let reading = repository.lock_reading().unwrap();
-    let ingest = reading.rehearse();
+    let ingest = reading.rehearse(&std::env::temp_dir());
     let counted = stage(&ingest, b"counted");
     let refused = ingest.open_kept(&counted).unwrap_err();
     assert!(matches!(refused, Error::NotStaged { .. }), "{refused}");
@@ -352,7 +352,7 @@ fn a_rehearsal_asks_the_plan_once_and_writes_nothing() {
     join(repository.lock_shared().unwrap().ingest().unwrap(), "first");
     let before = tree(dir.path());
     let reading = repository.lock_reading().unwrap();
-    let rehearsed = join(reading.rehearse(), "second");
+    let rehearsed = join(reading.rehearse(&std::env::temp_dir()), "second");
     assert_eq!(tree(dir.path()), before);
     drop(reading);
     assert_eq!(join(repository.lock_shared().unwrap().ingest().unwrap(), "second"), rehearsed);

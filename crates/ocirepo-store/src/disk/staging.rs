@@ -28,7 +28,7 @@ pub(crate) struct StagingDir {
     dir: Dir,
     // Field order is drop order: the directory goes while the lock is still held.
     _temporary: TempDir,
-    _owner_lock: File,
+    _owner_lock: Option<File>,
     owner: Owner,
     counter: AtomicU64,
 }
@@ -53,7 +53,22 @@ impl StagingDir {
         let dir = Dir::open(temporary.path()).map_err(fail("open a staging directory in"))?;
         owner.give(dir.as_fd()).map_err(fail("set the owner of a staging directory in"))?;
         parent.rename(NEW_OWNER_FILE, &dir, OWNER_FILE)?;
-        Ok(Self { dir, _temporary: temporary, _owner_lock: owner_lock, owner, counter: AtomicU64::new(0) })
+        Ok(Self {
+            dir,
+            _temporary: temporary,
+            _owner_lock: Some(owner_lock),
+            owner,
+            counter: AtomicU64::new(0),
+        })
+    }
+
+    /// Makes a directory below `parent`, which is no repository, for nobody but this process.
+    pub(crate) fn create_apart(parent: &Path) -> Result<Self> {
+        let fail = |error: io::Error| Error::io("create a temporary directory in", parent, error);
+        let temporary = tempfile::Builder::new().prefix("ocirepo-").tempdir_in(parent).map_err(fail)?;
+        let dir = Dir::open(temporary.path()).map_err(fail)?;
+        let owner = dir.owner()?;
+        Ok(Self { dir, _temporary: temporary, _owner_lock: None, owner, counter: AtomicU64::new(0) })
     }
 
     /// Creates a new file in here.

@@ -22,7 +22,7 @@ mod writer;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use commit::Committed;
@@ -105,21 +105,23 @@ impl Shared<'_> {
     /// # Errors
     /// None today.
     pub fn ingest(&self) -> Result<Ingest<'_>> {
-        Ok(Ingest::new(self, false))
+        Ok(Ingest::new(self, None))
     }
 }
 
 impl Reading<'_> {
-    /// Begins a session that only finds out what one begun by [`Shared::ingest`] would do.
+    /// Begins a session that only finds out what one begun by [`Shared::ingest`] would do. What has
+    /// to be spooled goes into a directory below `spool`, such as the system's for temporary files,
+    /// and nothing into the repository.
     #[must_use]
-    pub fn rehearse(&self) -> Ingest<'_> {
-        Ingest::new(self, true)
+    pub fn rehearse(&self, spool: &Path) -> Ingest<'_> {
+        Ingest::new(self, Some(spool.to_owned()))
     }
 }
 
 impl<'l> Ingest<'l> {
-    fn new(repository: &'l Repository, is_rehearsal: bool) -> Self {
-        let staging = Staging::new(repository, is_rehearsal);
+    fn new(repository: &'l Repository, apart: Option<PathBuf>) -> Self {
+        let staging = Staging::new(repository, apart);
         Self { repository, syncer: Syncer::new(), staging, state: Mutex::default() }
     }
 }

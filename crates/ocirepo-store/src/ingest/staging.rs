@@ -2,8 +2,9 @@
 //!
 //! Until then the session has touched nothing on the disk. When it makes its directory, it removes
 //! what dead sessions left; a session that commits without ever needing one does so then. A
-//! rehearsal removes nothing: it leaves the repository as it was.
+//! rehearsal has its directory elsewhere: it leaves the repository as it was.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -16,7 +17,8 @@ use crate::repository::Repository;
 #[derive(Debug)]
 pub(super) struct Staging<'l> {
     repository: &'l Repository,
-    is_rehearsal: bool,
+    /// Where a rehearsal makes its directory.
+    apart: Option<PathBuf>,
     /// Whether the session holds `index.lock`: taking it a second time would wait for ourselves.
     holds_index_lock: AtomicBool,
     made: OnceLock<StagingDir>,
@@ -24,10 +26,10 @@ pub(super) struct Staging<'l> {
 }
 
 impl<'l> Staging<'l> {
-    pub(super) const fn new(repository: &'l Repository, is_rehearsal: bool) -> Self {
+    pub(super) const fn new(repository: &'l Repository, apart: Option<PathBuf>) -> Self {
         Self {
             repository,
-            is_rehearsal,
+            apart,
             holds_index_lock: AtomicBool::new(false),
             made: OnceLock::new(),
             making: Mutex::new(()),
@@ -35,7 +37,7 @@ impl<'l> Staging<'l> {
     }
 
     pub(super) const fn is_rehearsal(&self) -> bool {
-        self.is_rehearsal
+        self.apart.is_some()
     }
 
     /// From now on the session holds `index.lock`, to its end.
@@ -62,6 +64,9 @@ impl<'l> Staging<'l> {
     }
 
     fn make(&self) -> Result<StagingDir> {
+        if let Some(apart) = &self.apart {
+            return StagingDir::create_apart(apart);
+        }
         let (own, owner) = self.repository.own_dir_for_writing()?;
         let _lock = if self.holds_index_lock.load(Ordering::Relaxed) {
             None
@@ -69,9 +74,7 @@ impl<'l> Staging<'l> {
             Some(self.repository.lock_index()?)
         };
         let tmp = own.ensure_own_dir(TMP, owner)?;
-        if !self.is_rehearsal {
-            remove_dead(&tmp)?;
-        }
+        remove_dead(&tmp)?;
         StagingDir::create(&tmp, &holders::describe_self(self.repository.waiting()), owner)
     }
 

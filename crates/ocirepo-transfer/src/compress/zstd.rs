@@ -27,7 +27,8 @@ impl Zstd {
 }
 
 impl Codec for Zstd {
-    /// The window of the highest level. At level 3, frames of this size cost half a percent.
+    /// The window of the highest level. Such frames cost 0.4 % at level 3 and 1.6 % at level 9; half as
+    /// large, they would cost 1.2 % and 3.6 %.
     const BLOCK: usize = 8 << 20;
 
     /// A frame knows nothing of those before it.

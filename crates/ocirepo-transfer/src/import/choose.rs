@@ -1,6 +1,6 @@
 //! Which images of a source are taken: those that the user selects, and what is about them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use ocirepo_store::Digest;
 use ocirepo_store::name::Name;
@@ -35,6 +35,15 @@ impl Ballot<'_> {
 /// So much of a digest as people need to tell images apart: `sha256:` and 12 digits.
 const SHORT: usize = 19;
 
+/// Under which of its names an image is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// Under whatever names it has, if any.
+    AsItIs,
+    /// Under these, by which it was selected.
+    Under(Vec<Name>),
+}
+
 /// Which of the images are taken, by position.
 ///
 /// # Errors
@@ -43,45 +52,57 @@ pub(crate) fn choose(
     archive: &str,
     ballots: &[Ballot<'_>],
     options: &ImportOptions,
-) -> Result<HashSet<usize>> {
-    let mut chosen: HashSet<usize> = HashSet::new();
+) -> Result<HashMap<usize, Taken>> {
+    let mut chosen: HashMap<usize, Taken> = HashMap::new();
     if options.select.is_empty() {
-        chosen.extend(0..ballots.len());
+        chosen.extend((0..ballots.len()).map(|position| (position, Taken::AsItIs)));
     }
     for select in &options.select {
-        chosen.extend(meant(archive, ballots, select)?);
+        for (position, taken) in meant(archive, ballots, select)? {
+            match (chosen.get_mut(&position), taken) {
+                (Some(Taken::Under(names)), Taken::Under(more)) => names.extend(more),
+                (Some(Taken::AsItIs), _) => {}
+                (_, taken) => {
+                    chosen.insert(position, taken);
+                }
+            }
+        }
     }
     if options.untagged == Untagged::Skip {
-        chosen.retain(|&position| !ballots[position].names.is_empty());
+        chosen.retain(|&position, _| !ballots[position].names.is_empty());
     }
     // Signatures and the like come with what they are about, and so on.
     loop {
-        let taken: HashSet<&Digest> = chosen.iter().flat_map(|&position| &ballots[position].ids).collect();
+        let taken: HashSet<&Digest> = chosen.keys().flat_map(|&position| &ballots[position].ids).collect();
         let more: Vec<usize> = (0..ballots.len())
-            .filter(|position| !chosen.contains(position))
+            .filter(|position| !chosen.contains_key(position))
             .filter(|&position| ballots[position].about.iter().any(|about| taken.contains(about)))
             .collect();
         if more.is_empty() {
             return Ok(chosen);
         }
-        chosen.extend(more);
+        chosen.extend(more.into_iter().map(|position| (position, Taken::AsItIs)));
     }
 }
 
-fn meant(archive: &str, ballots: &[Ballot<'_>], select: &Select) -> Result<Vec<usize>> {
-    let positions = |fits: &dyn Fn(&Ballot<'_>) -> bool| -> Vec<usize> {
-        (0..ballots.len()).filter(|&position| fits(&ballots[position])).collect()
-    };
+fn meant(archive: &str, ballots: &[Ballot<'_>], select: &Select) -> Result<Vec<(usize, Taken)>> {
     if let Some(position) = select.position().filter(|&position| position < ballots.len()) {
-        return Ok(vec![position]);
+        return Ok(vec![(position, Taken::AsItIs)]);
     }
     // Two images of one name are two platforms of it, and are taken together.
-    let named = positions(&|ballot| select.is_name(ballot.names));
+    let named: Vec<(usize, Taken)> = ballots
+        .iter()
+        .enumerate()
+        .map(|(position, ballot)| (position, select.among(ballot.names)))
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(position, names)| (position, Taken::Under(names)))
+        .collect();
     if !named.is_empty() {
         return Ok(named);
     }
-    let found = select.digest_prefix().map_or_else(Vec::new, |prefix| {
-        positions(&|ballot| ballot.ids.iter().any(|id| id.encoded().starts_with(prefix)))
+    let found: Vec<usize> = select.digest_prefix().map_or_else(Vec::new, |prefix| {
+        let fits = |ballot: &Ballot<'_>| ballot.ids.iter().any(|id| id.encoded().starts_with(prefix));
+        (0..ballots.len()).filter(|&position| fits(&ballots[position])).collect()
     });
     let digests: HashSet<Option<&Digest>> =
         found.iter().map(|&position| ballots[position].ids.first()).collect();
@@ -93,7 +114,7 @@ fn meant(archive: &str, ballots: &[Ballot<'_>], select: &Select) -> Result<Vec<u
             wanted: select.to_string(),
             images: (0..ballots.len()).map(label).collect(),
         }),
-        1 => Ok(found),
+        1 => Ok(found.into_iter().map(|position| (position, Taken::AsItIs)).collect()),
         _ => Err(Error::AmbiguousImage {
             archive,
             wanted: select.to_string(),
@@ -124,7 +145,7 @@ mod tests {
         ];
         let select = select.iter().map(|text| Select::new(*text)).collect();
         let options = ImportOptions { select, untagged, ..ImportOptions::default() };
-        let mut chosen: Vec<usize> = choose("x", &ballots, &options)?.into_iter().collect();
+        let mut chosen: Vec<usize> = choose("x", &ballots, &options)?.into_keys().collect();
         chosen.sort_unstable();
         Ok(chosen)
     }
@@ -138,6 +159,20 @@ mod tests {
         let digest = Digest::sha256(b"other");
         assert_eq!(chosen(&[digest.as_str()], Untagged::Keep).unwrap(), [1]);
         assert_eq!(chosen(&[&digest.encoded()[..9]], Untagged::Keep).unwrap(), [1]);
+    }
+
+    #[test]
+    fn an_image_that_is_selected_by_one_name_is_taken_under_that_name() {
+        let names = [Name::parse("alpine:1").unwrap(), Name::parse("alpine:latest").unwrap()];
+        let taken = |select: &[&str]| {
+            let ballot = Ballot { names: &names, ids: vec![Digest::sha256(b"image")], about: HashSet::new() };
+            let select = select.iter().map(|text| Select::new(*text)).collect();
+            let options = ImportOptions { select, ..ImportOptions::default() };
+            choose("x", &[ballot], &options).unwrap().remove(&0).unwrap()
+        };
+        assert_eq!(taken(&["alpine:1"]), Taken::Under(names[..1].to_vec()));
+        assert_eq!(taken(&["alpine:1", "alpine"]), Taken::Under(names.to_vec()));
+        assert_eq!(taken(&["alpine:1", "@0"]), Taken::AsItIs);
     }
 
     #[test]

@@ -92,11 +92,12 @@ impl Select {
         self.text.strip_prefix('@')?.parse().ok()
     }
 
-    /// Whether it is one of these names, after normalising both sides.
-    pub(crate) fn is_name(&self, names: &[Name]) -> bool {
+    /// Those of the names that are meant, after normalising both sides.
+    pub(crate) fn among(&self, names: &[Name]) -> Vec<Name> {
         let full = Name::parse(&self.text).ok();
         let literal = Name::from_annotations(None, Some(&self.text));
-        names.iter().any(|name| Some(name) == full.as_ref() || Some(name) == literal.as_ref())
+        let is_meant = |name: &&Name| Some(*name) == full.as_ref() || Some(*name) == literal.as_ref();
+        names.iter().filter(is_meant).cloned().collect()
     }
 
     /// What a digest has to begin with to be meant.
@@ -198,8 +199,9 @@ mod tests {
     #[test]
     fn images_are_selected_by_name_position_and_digest() {
         let names = [Name::parse("alpine:3.11").unwrap(), Name::from_annotations(None, Some("v1")).unwrap()];
-        assert!(Select::new("docker.io/library/alpine:3.11").is_name(&names));
-        assert!(Select::new("v1").is_name(&names) && !Select::new("3.11").is_name(&names));
+        assert_eq!(Select::new("docker.io/library/alpine:3.11").among(&names), names[..1]);
+        assert_eq!(Select::new("v1").among(&names), names[1..]);
+        assert!(Select::new("3.11").among(&names).is_empty());
         assert_eq!(Select::new("@2").position(), Some(2));
         assert_eq!(Select::new("sha256:0123456").digest_prefix(), Some("0123456"));
         assert_eq!(Select::new("alpine").digest_prefix(), None);

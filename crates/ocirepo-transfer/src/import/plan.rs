@@ -9,9 +9,10 @@ use ocirepo_store::graph::{Class, Platform};
 use ocirepo_store::index::{Document, Entry};
 use ocirepo_store::ingest::Ingest;
 use ocirepo_store::layers::Fact;
+use ocirepo_store::name::Name;
 
 use super::carrier::Carrier;
-use super::choose::{Ballot, choose};
+use super::choose::{Ballot, Taken, choose};
 use super::layers::{Known, Layering};
 use super::merge::{self, Verdict};
 use super::naming::{self, Planned, Root, Surroundings};
@@ -168,10 +169,16 @@ impl Images {
         let ballots: Vec<Ballot<'_>> = listed.chain(plain).collect();
         let chosen = choose(carrier.label(), &ballots, options)?;
         let mut position = 0..;
-        let mut is_chosen = || position.next().is_some_and(|position| chosen.contains(&position));
-        self.listed.retain(|_| is_chosen());
-        self.docker.retain(|_| is_chosen());
-        self.v1.retain(|_| is_chosen());
+        let mut is_chosen = |names: &mut Vec<Name>| {
+            let taken = position.next().and_then(|position| chosen.get(&position));
+            if let Some(Taken::Under(wanted)) = taken {
+                names.retain(|name| wanted.contains(name));
+            }
+            taken.is_some()
+        };
+        self.listed.retain_mut(|image| is_chosen(&mut image.names));
+        self.docker.retain_mut(|image| is_chosen(&mut image.names));
+        self.v1.retain_mut(|image| is_chosen(&mut image.names));
         Ok(())
     }
 

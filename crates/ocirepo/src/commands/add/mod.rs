@@ -173,7 +173,7 @@ fn add(repository: &Repository, job: &Job, args: &Args, context: &Context) -> Re
     let options = ImportOptions { reference: job.name.clone(), ..args.options() };
     if args.dry_run {
         let lock = repository.lock_reading()?;
-        return Ok(import(lock.rehearse(), &source, &options, &reporter)?);
+        return Ok(import(lock.rehearse(&std::env::temp_dir()), &source, &options, &reporter)?);
     }
     // The lock is let go between sources, so that a waiting sweep gets its turn.
     let lock = repository.lock_shared()?;
