@@ -33,7 +33,7 @@ pub fn split(digest: &str) -> (&str, &str) {
     digest.split_once(':').unwrap_or_else(|| panic!("{digest:?} is not a digest"))
 }
 
-fn to_hex(bytes: &[u8]) -> String {
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut hex = String::with_capacity(bytes.len() * 2);
     for byte in bytes {

@@ -145,6 +145,20 @@ impl ImageSpec {
         self
     }
 
+    /// The spec of an image: its layers, raw, and its platform.
+    pub fn of(image: &Image) -> Self {
+        let layers = image.tars.iter().map(|tar| (tar.clone(), Compression::None)).collect();
+        Self { layers, platform: image.platform.clone(), ..Self::default() }
+    }
+
+    /// The same layers, all of them packed like this.
+    pub fn packed(mut self, compression: Compression) -> Self {
+        for (_, packing) in &mut self.layers {
+            *packing = compression;
+        }
+        self
+    }
+
     /// Builds the image.
     pub fn build(&self) -> Image {
         let pack = |(tar, compression): &(Vec<u8>, Compression)| {
@@ -177,7 +191,7 @@ impl ImageSpec {
     }
 }
 
-fn image_manifest(flavor: Flavor, config: &Blob, layers: &[Blob]) -> Value {
+pub(crate) fn image_manifest(flavor: Flavor, config: &Blob, layers: &[Blob]) -> Value {
     json!({
         "schemaVersion": 2,
         "mediaType": flavor.manifest(),
@@ -218,10 +232,35 @@ impl Image {
     /// in a docker archive: OCI media types, raw layers, no annotations. docker 26 and later store the same bytes.
     pub fn unpacked(&self) -> Self {
         let layer = |tar: &Vec<u8>| Blob::new(descriptor::OCI_LAYER, tar.clone());
-        let layers: Vec<_> = self.tars.iter().map(layer).collect();
-        let config = Blob::new(descriptor::OCI_CONFIG, self.config.bytes.clone());
-        let manifest = image_manifest(Flavor::Oci, &config, &layers);
-        let manifest = Blob::new(descriptor::OCI_MANIFEST, compact(&manifest));
+        self.rebuilt(Flavor::Oci, self.tars.iter().map(layer))
+    }
+
+    /// The image that a tool must arrive at when it is given this config and the layers as they are stored, but not
+    /// the manifest, as in an archive of crane: OCI media types, no annotations.
+    pub fn repacked(&self) -> Self {
+        let media_type = |layer: &Blob| Flavor::Oci.layer(Compression::of(&layer.bytes));
+        let layer = |layer: &Blob| Blob::new(media_type(layer), layer.bytes.clone());
+        self.rebuilt(Flavor::Oci, self.layers.iter().map(layer))
+    }
+
+    /// The unpacked image with the layers in reverse, as docker 25.0.0 put them into its manifests in any order.
+    pub fn misordered(&self) -> Self {
+        let plain = self.unpacked();
+        plain.rebuilt(Flavor::Oci, plain.layers.iter().rev().cloned())
+    }
+
+    /// The unpacked image in docker's types, which call the layers gzip, as skopeo does when it copies a docker
+    /// archive into a `dir:`.
+    pub fn mislabelled(&self) -> Self {
+        let layer = |tar: &Vec<u8>| Blob::new(Flavor::Docker.layer(Compression::Gzip), tar.clone());
+        self.rebuilt(Flavor::Docker, self.tars.iter().map(layer))
+    }
+
+    fn rebuilt(&self, flavor: Flavor, layers: impl Iterator<Item = Blob>) -> Self {
+        let layers: Vec<_> = layers.collect();
+        let config = Blob::new(flavor.config(), self.config.bytes.clone());
+        let manifest = image_manifest(flavor, &config, &layers);
+        let manifest = Blob::new(flavor.manifest(), compact(&manifest));
         Self { manifest, config, layers, ..self.clone() }
     }
 

@@ -8,14 +8,18 @@
 //! | --- | --- |
 //! | [`image`] | images as blobs in memory |
 //! | [`artifact`] | indexes, referrers, schema 1 manifests |
-//! | [`tarball`] | tar files member by member, hostile names included |
-//! | [`archive`] | the archives that docker, podman, crane and skopeo write |
+//! | [`tarball`], [`headers`] | tar files member by member, hostile names and all dialects included |
+//! | [`archive`] | the archives that docker, podman, crane and many others write |
+//! | [`producers`] | one of each such archive with what must come of it |
+//! | [`large`], [`memory`] | an archive of any size, made while it is written; how much memory a command had |
 //! | [`layout`] | OCI image layouts on disk, and ways to damage them |
 //! | [`checker`] | the judge: is this directory a sound image layout, and what in it is garbage |
 //! | [`fixtures`] | the committed archives |
 //! | [`chance`] | random choices that can be repeated |
 //! | [`snapshot`] | a repository at one moment, for comparison |
 //! | [`cli`] | running the `ocirepo` binary in a clean environment |
+//! | [`intake`] | a repository, sources to add to it, and what came of that |
+//! | [`unprivileged`] | running the binary as a user who may not write everywhere |
 //! | [`states`] | a repository in an odd state, before and after a command |
 //!
 //! Functions here panic when they fail: a failure of the testkit is a failure of the test.
@@ -29,11 +33,17 @@ pub mod compress;
 pub mod descriptor;
 pub mod digest;
 pub mod fixtures;
+pub mod headers;
 pub mod image;
+pub mod intake;
 pub mod json;
+pub mod large;
 pub mod layout;
+pub mod memory;
 pub mod noise;
+pub mod producers;
 pub mod snapshot;
 pub mod states;
 pub mod tarball;
 pub mod tools;
+pub mod unprivileged;

@@ -57,6 +57,19 @@ impl Snapshot {
     }
 }
 
+/// Every file and directory below a directory, with mode, size, inode and the time of its last change: whoever
+/// writes anything at all, even what is gone again, changes this.
+pub fn tree(dir: &Path) -> BTreeMap<String, (u32, u64, u64, (i64, i64))> {
+    let mut tree = BTreeMap::new();
+    let mut take = |path: &str, metadata: &fs::Metadata| {
+        let times = (metadata.mtime(), metadata.mtime_nsec());
+        tree.insert(path.to_owned(), (metadata.mode(), metadata.len(), metadata.ino(), times));
+    };
+    take("", &fs::metadata(dir).expect("the directory is there"));
+    walk(dir, ".", &mut take);
+    tree
+}
+
 /// Everything that lies below `.ocirepo` only while a command works, or because one was killed.
 pub fn debris(dir: &Path) -> BTreeSet<String> {
     let mut debris = BTreeSet::new();
@@ -121,7 +134,12 @@ mod tests {
         fs::create_dir_all(dir.join(".ocirepo/tmp/session-1")).unwrap();
         layout.write(".ocirepo/lock", b"");
         layout.write(".ocirepo/index.next", b"{}");
-        let after = Snapshot::of(&dir);
+        let (after, tree_before) = (Snapshot::of(&dir), tree(&dir));
+        // Times of files go in steps of some milliseconds.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        layout.write(".ocirepo/passing", b"");
+        fs::remove_file(dir.join(".ocirepo/passing")).unwrap();
+        assert_ne!(tree_before, tree(&dir));
         let expected = [".ocirepo/index.next", ".ocirepo/tmp/session-1"].map(str::to_owned);
         assert_eq!(after.debris, BTreeSet::from(expected));
     }

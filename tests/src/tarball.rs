@@ -1,11 +1,15 @@
-//! Tar files member by member. Headers are deterministic: owner 0, time 0, USTAR.
+//! Tar files member by member. Headers are deterministic: owner 0, time 0, USTAR unless told otherwise.
 //!
 //! Names are written exactly as given, so `../escape`, `/absolute` and duplicates can be made. Names and link
-//! targets longer than 100 bytes get a GNU long-name member.
+//! targets longer than 100 bytes get a record of their own.
 
-use std::io::Write as _;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 
-use tar::{EntryType, Header};
+use tar::EntryType;
+
+use crate::headers::{Head, SizeField, Style};
 
 /// What a member is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +67,8 @@ impl Member {
 pub struct Tarball {
     /// The members in order.
     pub members: Vec<Member>,
+    style: Style,
+    sizes: SizeField,
 }
 
 impl Tarball {
@@ -128,11 +134,45 @@ impl Tarball {
         self
     }
 
+    /// The same members in another dialect.
+    pub fn style(self, style: Style) -> Self {
+        Self { style, ..self }
+    }
+
+    /// The same members with their sizes written another way.
+    pub fn sizes(self, sizes: SizeField) -> Self {
+        Self { sizes, ..self }
+    }
+
+    /// The same members below a directory, which gets a member of its own.
+    pub fn below(self, directory: &str) -> Self {
+        let mut moved = self.rename(|name| format!("{directory}/{name}"));
+        moved.members.insert(0, Member::dir(format!("{directory}/")));
+        moved
+    }
+
+    /// Writes the members into a directory on disk, as unpacking would; hard links and hostile names are not
+    /// for this.
+    pub fn unpack(&self, directory: &Path) {
+        fs::create_dir_all(directory).expect("the directory can be made");
+        for member in &self.members {
+            let path = directory.join(&member.name);
+            let parent = if member.kind == Kind::Dir { Some(path.as_path()) } else { path.parent() };
+            fs::create_dir_all(parent.expect("it lies in the directory")).expect("the directory can be made");
+            match &member.kind {
+                Kind::Dir => {}
+                Kind::File(bytes) => fs::write(&path, bytes).expect("the file can be written"),
+                Kind::Symlink(target) => symlink(target, &path).expect("the link can be made"),
+                Kind::Hardlink(_) => panic!("{} is a hard link", member.name),
+            }
+        }
+    }
+
     /// The tar file, ending in two zero blocks.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for member in &self.members {
-            member.write(&mut out);
+            member.write(self.style, self.sizes, &mut out);
         }
         out.extend_from_slice(&[0; 1024]);
         out
@@ -141,12 +181,12 @@ impl Tarball {
 
 impl FromIterator<Member> for Tarball {
     fn from_iter<I: IntoIterator<Item = Member>>(members: I) -> Self {
-        Self { members: members.into_iter().collect() }
+        Self { members: members.into_iter().collect(), ..Self::default() }
     }
 }
 
 impl Member {
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, style: Style, sizes: SizeField, out: &mut Vec<u8>) {
         let nothing = Vec::new();
         let (kind, target, bytes) = match &self.kind {
             Kind::File(bytes) => (EntryType::Regular, "", bytes),
@@ -154,44 +194,11 @@ impl Member {
             Kind::Symlink(target) => (EntryType::Symlink, target.as_str(), &nothing),
             Kind::Hardlink(target) => (EntryType::Link, target.as_str(), &nothing),
         };
-        write_long(EntryType::GNULongName, &self.name, out);
-        write_long(EntryType::GNULongLink, target, out);
-        let mut header = header(kind, self.mode, bytes.len());
-        copy_prefix(&mut header.as_old_mut().name, &self.name);
-        copy_prefix(&mut header.as_old_mut().linkname, target);
-        write_block(header, bytes, out);
+        let head = Head { name: &self.name, kind, target, mode: self.mode, size: bytes.len() as u64 };
+        out.extend_from_slice(&head.to_bytes(style, sizes));
+        out.extend_from_slice(bytes);
+        out.resize(out.len().next_multiple_of(512), 0);
     }
-}
-
-fn header(kind: EntryType, mode: u32, size: usize) -> Header {
-    let mut header = Header::new_ustar();
-    header.set_entry_type(kind);
-    header.set_mode(mode);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    header.set_size(size as u64);
-    header
-}
-
-fn write_long(kind: EntryType, text: &str, out: &mut Vec<u8>) {
-    if text.len() > 100 {
-        let mut header = header(kind, 0o644, text.len() + 1);
-        copy_prefix(&mut header.as_old_mut().name, "././@LongLink");
-        write_block(header, &[text.as_bytes(), b"\0"].concat(), out);
-    }
-}
-
-fn copy_prefix(field: &mut [u8; 100], text: &str) {
-    let len = text.len().min(field.len());
-    field[..len].copy_from_slice(&text.as_bytes()[..len]);
-}
-
-fn write_block(mut header: Header, bytes: &[u8], out: &mut Vec<u8>) {
-    header.set_cksum();
-    out.write_all(header.as_bytes()).expect("memory takes all");
-    out.extend_from_slice(bytes);
-    out.resize(out.len().next_multiple_of(512), 0);
 }
 
 #[cfg(test)]
@@ -233,6 +240,33 @@ mod tests {
         ];
         let expected = expected.map(|(name, link, size)| (name.to_owned(), link.map(str::to_owned), size));
         assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn dialects_say_the_same() {
+        let long = format!("{}/layer.tar", "d".repeat(150));
+        let tarball = Tarball::new().file(&long, "x").with(Member::symlink("link", &long)).file("after", "y");
+        for style in [Style::Gnu, Style::Pax] {
+            let bytes = tarball.clone().style(style).to_bytes();
+            let mut archive = tar::Archive::new(bytes.as_slice());
+            let names = archive.entries().unwrap().map(|entry| {
+                let entry = entry.unwrap();
+                let target =
+                    entry.link_name_bytes().map(|name| String::from_utf8(name.into_owned()).unwrap());
+                (String::from_utf8(entry.path_bytes().into_owned()).unwrap(), target)
+            });
+            let expected =
+                [(long.clone(), None), ("link".to_owned(), Some(long.clone())), ("after".to_owned(), None)];
+            assert_eq!(names.collect::<Vec<_>>(), expected, "{style:?}");
+        }
+    }
+
+    #[test]
+    fn a_tarball_can_be_a_folder() {
+        let scratch = tempfile::tempdir().unwrap();
+        Tarball::new().dir("a/").file("a/b", "1").file("c", "2").below("top").unpack(scratch.path());
+        assert_eq!(fs::read(scratch.path().join("top/a/b")).unwrap(), b"1");
+        assert_eq!(fs::read(scratch.path().join("top/c")).unwrap(), b"2");
     }
 
     #[test]

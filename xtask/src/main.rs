@@ -10,7 +10,9 @@ mod bench;
 mod ci;
 mod demo;
 mod fixtures;
+mod fuzz;
 mod interop;
+mod large;
 mod shell;
 mod test;
 
@@ -38,8 +40,12 @@ enum Task {
     Fixtures(fixtures::Arguments),
     /// Generate large repositories and measure
     Bench(bench::Arguments),
+    /// Run the fuzz targets for a while (needs cargo-fuzz)
+    Fuzz(fuzz::Arguments),
     /// Run the tests against other tools
     Interop(interop::Arguments),
+    /// Put a layer of 10 GiB through every way in and measure the memory; needs 12 GB of free disk and some minutes
+    Large(large::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -49,7 +55,9 @@ fn main() -> ExitCode {
         Task::Ci => ci::run(),
         Task::Fixtures(arguments) => fixtures::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Interop(arguments) => interop::run(&arguments),
+        Task::Large(arguments) => large::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

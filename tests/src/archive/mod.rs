@@ -2,6 +2,7 @@
 //!
 //! Every writer returns a [`Tarball`], so that a test can damage it before it takes the bytes. Names are written
 //! as given: real docker shortens those of Docker Hub, podman writes them in full, so pass what the case needs.
+//! [`crate::producers`] has one archive of each kind with what an importer must make of it.
 //!
 //! ```
 //! use ocirepo_tests::{archive, compress::Compression, image::ImageSpec};
@@ -12,11 +13,33 @@
 //! assert!(packed.starts_with(&[0x1f, 0x8b]));
 //! ```
 
+mod airgap;
+mod bazel;
+mod containerd;
+mod crane;
+mod dir;
 mod docker;
+mod docker25;
+mod foreign;
+mod jib;
+mod nix;
 mod oci;
+mod regctl;
+mod v1;
 
-pub use docker::{crane_pull, docker_save, docker_v1_save, podman_save};
-pub use oci::{Naming, docker25_save, oci_archive, oci_archive_of};
+pub use airgap::{HaulerEntry, hauler_store, helm_chart, zarf_package};
+pub use bazel::{rules_docker, rules_oci, rules_oci_docker};
+pub use containerd::{buildx_docker, buildx_oci, ctr_export, ctr_export_of, with_attestation};
+pub use crane::{crane_legacy, crane_pull};
+pub use dir::{dir_of_image, dir_of_index};
+pub use docker::{docker_save, podman_save};
+pub use docker25::{docker25_0_save, docker25_save, docker25_save_by_digest, docker25_save_untagged};
+pub use foreign::{docker_export, imgpkg, lz4, registry_storage, zip};
+pub use jib::{jib_docker, jib_oci};
+pub use nix::{nix_build_image, nix_stream_layered_image};
+pub use oci::{Naming, oci_archive, oci_archive_of};
+pub use regctl::regctl_export;
+pub use v1::{V1Archive, docker_v1_save};
 
 use serde_json::{Map, Value, json};
 
@@ -34,10 +57,11 @@ fn manifest_item(config: String, names: &[&str], layers: Vec<String>) -> Value {
 }
 
 /// docker's `repositories`: repository, then tag, then the ID of the top layer.
-fn repositories<'a>(tops: impl IntoIterator<Item = (&'a [&'a str], String)>) -> Value {
+fn repositories<N: IntoIterator<Item: AsRef<str>>>(tops: impl IntoIterator<Item = (N, String)>) -> Value {
     let mut repositories = Map::new();
     for (names, top) in tops {
-        for (repository, tag) in names.iter().map(|name| split_reference(name)) {
+        for name in names {
+            let (repository, tag) = split_reference(name.as_ref());
             let tags = repositories.entry(repository).or_insert_with(|| json!({}));
             tags[tag] = top.clone().into();
         }
