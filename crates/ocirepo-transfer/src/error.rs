@@ -229,10 +229,10 @@ impl Error {
     }
 
     /// An error of reading a source. Decoders report damaged input as I/O errors too; what the
-    /// system said has a number.
+    /// system said has a number, and what is beyond a limit has a kind of its own.
     pub(crate) fn read(archive: &str, error: io::Error) -> Self {
         let archive = archive.to_owned();
-        if error.raw_os_error().is_some() {
+        if error.raw_os_error().is_some() || error.kind() == io::ErrorKind::Unsupported {
             Self::Read { archive, source: error }
         } else {
             Self::Damaged { archive, reason: escape(&error.to_string()) }

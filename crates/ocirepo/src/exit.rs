@@ -102,6 +102,8 @@ fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
 /// What to do about a source that was not added. The repository is as it was.
 fn transfer_hint(error: &TransferError) -> Option<&'static str> {
     Some(match error {
+        // A limit: the message itself says what to do.
+        TransferError::Read { source, .. } if source.kind() == io::ErrorKind::Unsupported => return None,
         TransferError::Read { .. } => "check the path and its permissions; - is standard input",
         TransferError::NotAnArchive { .. } => {
             "ocirepo takes what docker save, podman save, skopeo copy and crane pull write, and OCI layouts"

@@ -41,9 +41,7 @@ pub(crate) fn source(
     let mut head = [0; HEAD];
     let read = file.read_at(&mut head, 0).map_err(fail)?;
     match Magic::of(&head[..read]) {
-        Magic::Gzip | Magic::Zstd | Magic::Xz | Magic::Bzip2 => {
-            stream(ingest, &mut file, &label, options, progress)
-        }
+        magic if magic.is_compressed() => stream(ingest, &mut file, &label, options, progress),
         magic => {
             refuse(magic, &label)?;
             plan(ingest, &TarFile::scan(file, label)?, ARCHIVE, options, progress)
