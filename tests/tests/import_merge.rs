@@ -61,6 +61,20 @@ fn two_archives_in_one_command() {
     }
 }
 
+/// An archive that gives one name to two platforms is joined first, and then joins what is there.
+#[test]
+fn one_archive_of_two_platforms() {
+    let intake = Intake::new();
+    let items: &[archive::Item<'_>] = &[(&amd64(), &[X]), (&arm64(), &[X])];
+    let source = intake.source("both.tar", &archive::docker_save(items));
+    for _ in 0..2 {
+        intake.add(&[&source, "--merge-platforms"]);
+        intake.assert_listed(&[(X, &both())]);
+    }
+    merge(&intake, &[&image("x", "linux/s390x")]);
+    assert_eq!(platforms(&intake), ["linux/amd64", "linux/arm64", "linux/s390x"].map(str::to_owned).into());
+}
+
 /// Several sources under one name are several platforms or a mistake.
 #[test]
 fn two_archives_of_one_name_need_the_flag() {

@@ -26,6 +26,8 @@ pub(crate) struct Root {
     pub(crate) config: Option<Digest>,
     /// Its platform, if that is known already.
     pub(crate) platform: Option<Platform>,
+    /// What it lists, for an index that was made here.
+    pub(crate) children: Vec<Child>,
     pub(crate) warnings: Vec<String>,
     /// The format it came in.
     pub(crate) format: &'static str,
@@ -214,6 +216,9 @@ fn find_platform(surroundings: &dyn Surroundings, root: &mut Root) -> Result<()>
 
 /// The images that a root stands for, each with its platform.
 fn children_of(surroundings: &dyn Surroundings, root: &mut Root) -> Result<Vec<Child>> {
+    if !root.children.is_empty() {
+        return Ok(root.children.clone());
+    }
     find_platform(surroundings, root)?;
     if root.class() != Some(Class::Index) {
         return Ok(root.child().into_iter().collect());
@@ -312,6 +317,7 @@ fn join(
         subject: None,
         config: None,
         platform: None,
+        children,
         warnings: vec![format!(
             "its images for {} were joined into an index",
             escape(&platforms.join(" and "))
@@ -448,6 +454,7 @@ mod tests {
             subject: subject.map(|subject| Digest::sha256(subject.as_bytes())),
             config: None,
             platform: None,
+            children: Vec::new(),
             warnings: Vec::new(),
             format: "x",
         }

@@ -47,6 +47,7 @@ pub(crate) fn root(carrier: &Carrier<'_>, parts: Parts<'_>) -> Result<Root> {
         subject: None,
         config: Some(config.clone()),
         platform: platform.cloned(),
+        children: Vec::new(),
         warnings: warnings.to_vec(),
         format,
     })

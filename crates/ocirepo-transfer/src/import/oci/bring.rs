@@ -65,6 +65,7 @@ pub(crate) fn bring(
             subject: bringing.survey.subjects.get(&digest).cloned(),
             config: walk.configs.get(&digest).cloned(),
             platform: descriptor.platform,
+            children: Vec::new(),
             digest,
             names,
             warnings,
