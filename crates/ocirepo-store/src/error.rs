@@ -74,6 +74,14 @@ pub enum Error {
         /// What it could mean.
         candidates: Vec<String>,
     },
+    /// Something that is no image for a platform was to be joined with others under one name.
+    #[error("{name}: {digest} is no image for a platform, so it cannot be joined with another")]
+    NoPlatform {
+        /// The name.
+        name: String,
+        /// What cannot be joined.
+        digest: String,
+    },
     /// Under the `tag` policy, one ref.name would stand for two digests.
     #[error("ref.name {tag:?} would name two images: {}", holders.join(" and "))]
     TagConflict {
@@ -205,9 +213,10 @@ impl Error {
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
-            Self::Ambiguous { .. } | Self::TagConflict { .. } | Self::PolicyConflict { .. } => {
-                ErrorKind::Conflict
-            }
+            Self::Ambiguous { .. }
+            | Self::NoPlatform { .. }
+            | Self::TagConflict { .. }
+            | Self::PolicyConflict { .. } => ErrorKind::Conflict,
             Self::LockTimeout { .. } => ErrorKind::LockTimeout,
             Self::InvalidReference { .. } | Self::InvalidDigest(_) => ErrorKind::Usage,
             Self::Headless { .. }

@@ -94,6 +94,10 @@ fn code_of(error: &anyhow::Error) -> Code {
 fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     match cause.downcast_ref::<TransferError>() {
         Some(TransferError::Store(store)) => store_hint(store),
+        Some(TransferError::NoSuchImage { wanted, .. }) => Some(format!(
+            "{}`ocirepo add --dry-run` lists what a source holds, each with its @N",
+            read_as(wanted)
+        )),
         Some(transfer) => transfer_hint(transfer).map(str::to_owned),
         None => store_hint(cause.downcast_ref::<StoreError>()?),
     }
@@ -104,6 +108,9 @@ fn transfer_hint(error: &TransferError) -> Option<&'static str> {
     Some(match error {
         // A limit: the message itself says what to do.
         TransferError::Read { source, .. } if source.kind() == io::ErrorKind::Unsupported => return None,
+        TransferError::Read { archive, source } if source.kind() == io::ErrorKind::NotFound => {
+            absent_hint(archive)
+        }
         TransferError::Read { .. } => "check the path and its permissions; - is standard input",
         TransferError::NotAnArchive { .. } => {
             "ocirepo takes what docker save, podman save, skopeo copy and crane pull write, and OCI layouts"
@@ -129,9 +136,7 @@ fn transfer_hint(error: &TransferError) -> Option<&'static str> {
         TransferError::NotOneImage { .. } => {
             "--select takes one of them; without --ref they are added under the names in the archive"
         }
-        TransferError::NoSuchImage { .. } | TransferError::AmbiguousImage { .. } => {
-            "`ocirepo add --dry-run` lists what a source holds; @N is the position in it"
-        }
+        TransferError::AmbiguousImage { .. } => "give more of the digest, or the position as @N",
         TransferError::NoPlatform { .. } => {
             "ask for a platform that is there, or leave --platform away; --select leaves other images out"
         }
@@ -140,6 +145,20 @@ fn transfer_hint(error: &TransferError) -> Option<&'static str> {
         }
         _ => return None,
     })
+}
+
+/// What to do when there is no file or directory of that name: it may be one in another tool's words.
+fn absent_hint(source: &str) -> &'static str {
+    const TRANSPORTS: [&str; 5] = ["oci:", "oci-archive:", "docker-archive:", "dir:", "ocidir://"];
+    if source.starts_with("docker://") {
+        "registries are not read yet: `skopeo copy docker://REFERENCE oci-archive:FILE:REFERENCE`, then add FILE"
+    } else if TRANSPORTS.iter().any(|transport| source.starts_with(transport)) {
+        "leave the transport and the name away: a path is enough, and --select takes one of its images"
+    } else if !source.starts_with(['.', '/']) && source.contains(['/', ':']) && !source.contains(".tar") {
+        "check the path; if it is the name of an image, registries are not read yet: save the image to a file first"
+    } else {
+        "check the path and its permissions; - is standard input"
+    }
 }
 
 /// What to do with something known that holds no images, or not in a way that can be added.
@@ -157,12 +176,17 @@ fn unsupported_hint(what: &str) -> &'static str {
 
 /// What to do when nothing has that name, saying how it was read.
 fn not_found_hint(query: &str) -> String {
-    let read_as = match ocirepo_store::name::Name::parse(query) {
+    let patterns =
+        if query.contains(['*', '?', '[']) { "patterns are for `ocirepo rm --glob`; " } else { "" };
+    format!("{}{patterns}`ocirepo ls` lists what is there", read_as(query))
+}
+
+/// How a reference was read, if not as it was written.
+fn read_as(query: &str) -> String {
+    match ocirepo_store::name::Name::parse(query) {
         Ok(name) if name.to_string() != query => format!("it was read as {name}; "),
-        _ if query.contains(['*', '?', '[']) => "patterns are for `ocirepo rm --glob`; ".to_owned(),
         _ => String::new(),
-    };
-    format!("{read_as}`ocirepo ls` lists what is there")
+    }
 }
 
 /// What to do about an error of the store.
@@ -216,6 +240,10 @@ fn store_hint(error: &StoreError) -> Option<String> {
         }
         StoreError::TagConflict { .. } => {
             "--replace takes the tag from the other image; `ocirepo config ref-policy full` lets both stay"
+                .to_owned()
+        }
+        StoreError::NoPlatform { .. } => {
+            "--merge-platforms joins images for different platforms; give this one another name with --ref"
                 .to_owned()
         }
         StoreError::PolicyConflict { .. } => {

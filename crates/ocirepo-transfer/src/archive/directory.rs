@@ -94,6 +94,10 @@ impl Content for Directory {
         !self.has_below("")
     }
 
+    fn is_directory(&self) -> bool {
+        true
+    }
+
     fn warnings(&self) -> &[String] {
         &[]
     }

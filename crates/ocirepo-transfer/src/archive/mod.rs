@@ -70,6 +70,11 @@ pub(crate) trait Content: Sync {
     /// Whether nothing was found in it at all.
     fn is_empty(&self) -> bool;
 
+    /// Whether it is a directory, whose archives can be added one by one.
+    fn is_directory(&self) -> bool {
+        false
+    }
+
     /// What is odd about it, but can be lived with.
     fn warnings(&self) -> &[String];
 }

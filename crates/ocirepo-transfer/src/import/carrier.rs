@@ -257,7 +257,7 @@ impl Carrier<'_> {
         }
     }
 
-    fn check_size(&self, member: &Member, expected: u64) -> Result<()> {
+    pub(crate) fn check_size(&self, member: &Member, expected: u64) -> Result<()> {
         if member.size == expected {
             return Ok(());
         }

@@ -27,18 +27,25 @@ pub(crate) fn join(ingest: &Ingest<'_>, index: &Document, planned: &[Planned]) -
             let mut holders = index.entries().iter().filter(|entry| entry.name().is_some());
             let holder = holders.find(|entry| entry.name() == put.name.as_ref());
             let joined = match holder.filter(|holder| holder.digest() != put.entry.digest()) {
-                Some(holder) if !planned.children.is_empty() => with(ingest, holder, &planned.children)?,
-                _ => None,
+                Some(holder) => with(ingest, holder, put, &planned.children)?,
+                None => None,
             };
             Ok(Put { entry: joined.unwrap_or_else(|| put.entry.clone()), ..put.clone() })
         })
         .collect()
 }
 
-/// The image of an entry with more platforms; `None` when nothing of it would be left, or when it
-/// has no platforms.
-fn with(ingest: &Ingest<'_>, holder: &Entry, children: &[Child]) -> Result<Option<Entry>> {
-    let Ok(descriptor) = holder.descriptor() else { return Ok(None) };
+/// The image of an entry with more platforms; `None` when nothing of it would be left.
+fn with(ingest: &Ingest<'_>, holder: &Entry, put: &Put, children: &[Child]) -> Result<Option<Entry>> {
+    // What is no image for a platform would be lost if the name moved to another.
+    let unfit = |entry: &Entry| Error::NoPlatform {
+        name: put.name.as_ref().map(ToString::to_string).unwrap_or_default(),
+        digest: entry.digest_text().unwrap_or("?").to_owned(),
+    };
+    let Ok(descriptor) = holder.descriptor() else { return Err(unfit(holder)) };
+    if children.is_empty() {
+        return Err(unfit(&put.entry));
+    }
     let repository = ingest.repository();
     let (mut index, media_type) = match Class::of(&descriptor.media_type) {
         Class::Index => {
@@ -52,13 +59,13 @@ fn with(ingest: &Ingest<'_>, holder: &Entry, children: &[Child]) -> Result<Optio
                 None => platform_of(repository, descriptor)?,
             };
             let Some(held) = platform.and_then(|platform| Child::new(holder, platform).ok()) else {
-                return Ok(None);
+                return Err(unfit(holder));
             };
             let mut index = Document::empty();
             insert(&mut index, &[held]);
             (index, INDEX)
         }
-        _ => return Ok(None),
+        _ => return Err(unfit(holder)),
     };
     if !insert(&mut index, children) {
         return Ok(Some(holder.clone()));

@@ -53,6 +53,8 @@ pub struct ImportedImage {
     pub reference: Option<String>,
     /// Its digest.
     pub digest: Digest,
+    /// Where its image stands in the source, from 0: what [`Select`] calls `@N`.
+    pub position: usize,
     /// The digest that had the name before.
     pub previous: Option<String>,
     /// Whether index.json already said all of it.
@@ -114,6 +116,7 @@ fn commit(ingest: Ingest<'_>, plan: Plan, options: &ImportOptions) -> Result<Imp
         .map(|((planned, put), outcome)| ImportedImage {
             reference: put.name.map(|name| name.to_string()),
             digest: put.entry.digest().cloned().unwrap_or(planned.digest),
+            position: planned.position,
             previous: outcome.previous,
             unchanged: outcome.unchanged,
             displaced: outcome.displaced,

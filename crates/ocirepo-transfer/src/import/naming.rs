@@ -18,6 +18,8 @@ pub(crate) struct Root {
     /// The entry, under whatever name it came.
     pub(crate) entry: Entry,
     pub(crate) digest: Digest,
+    /// Where it stands among the images of the source, from 0.
+    pub(crate) position: usize,
     /// Its names; none for a nameless one.
     pub(crate) names: Vec<Name>,
     /// The manifest it is about, if it is a referrer.
@@ -57,6 +59,8 @@ impl Root {
 pub(crate) struct Planned {
     pub(crate) put: Put,
     pub(crate) digest: Digest,
+    /// Where its image stands in the source, from 0.
+    pub(crate) position: usize,
     /// What an index of several platforms would list in its place.
     pub(crate) children: Vec<Child>,
     pub(crate) warnings: Vec<String>,
@@ -195,6 +199,7 @@ pub(crate) fn plan(
             planned.push(Planned {
                 put: Put { entry: root.entry.clone(), name, replace: options.replace },
                 digest: root.digest.clone(),
+                position: root.position,
                 children: children.clone(),
                 warnings,
                 format: root.format,
@@ -313,6 +318,7 @@ fn join(
     Ok(Root {
         entry: Entry::for_descriptor(INDEX, &digest, bytes.len() as u64, None),
         digest,
+        position: roots[positions[0]].position,
         names: vec![name.clone()],
         subject: None,
         config: None,
@@ -450,6 +456,7 @@ mod tests {
         Root {
             entry: Entry::for_descriptor(MANIFEST, &digest, 1, None),
             digest,
+            position: 0,
             names: names.iter().map(|name| Name::from_annotations(None, Some(name)).unwrap()).collect(),
             subject: subject.map(|subject| Digest::sha256(subject.as_bytes())),
             config: None,

@@ -17,7 +17,7 @@ use super::layers::{Known, Layering};
 use super::merge::{self, Verdict};
 use super::naming::{self, Planned, Root, Surroundings};
 use super::oci::{self, Bringing, Graph, Listed, Survey};
-use super::options::{ImportOptions, Layers};
+use super::options::{ImportOptions, Layers, Untagged};
 use super::recognise::recognise;
 use super::{docker, platform, v1};
 use crate::archive::Content;
@@ -70,6 +70,7 @@ pub(crate) fn plan(
         listed,
     };
     images.merge(&survey);
+    images.number();
     images.choose(&carrier, &survey, options)?;
 
     let mut warnings = content.warnings().to_vec();
@@ -89,6 +90,10 @@ pub(crate) fn plan(
     let mut roots: Vec<Root> = oci::bring(&mut graph, images.listed, &bringing)?;
     roots.extend(docker::import(&carrier, &images.docker, &layering)?);
     roots.extend(v1::import(&carrier, &images.v1, &layering)?);
+    if roots.is_empty() && options.untagged == Untagged::Skip {
+        warnings.push("nothing was taken: all of its images are nameless".to_owned());
+        return Ok(Plan { entries: Vec::new(), warnings, facts: Vec::new() });
+    }
     if roots.is_empty() {
         let reason = "it holds no images".to_owned();
         return Err(Error::NotAnArchive { archive: content.label().to_owned(), reason });
@@ -142,6 +147,14 @@ impl Images {
         }
         self.listed.retain(|listed| !wrong.contains(&listed.descriptor.digest));
         self.docker = left;
+    }
+
+    /// Gives every image its position: what `@N` means.
+    fn number(&mut self) {
+        let listed = self.listed.iter_mut().map(|image| &mut image.position);
+        let docker = self.docker.iter_mut().map(|image| &mut image.position);
+        let v1 = self.v1.iter_mut().map(|image| &mut image.position);
+        listed.chain(docker).chain(v1).enumerate().for_each(|(n, position)| *position = n);
     }
 
     /// Leaves the images that the user wants.

@@ -60,7 +60,7 @@ pub(crate) fn keep(
     images.retain(|image| fits(image.config.platform.as_ref(), &image.label));
     v1.retain(|image| fits(image.platform.as_ref(), &image.label));
 
-    if listed.is_empty() && images.is_empty() && v1.is_empty() {
+    if listed.is_empty() && images.is_empty() && v1.is_empty() && !unfit.is_empty() {
         let (label, there) = unfit.swap_remove(0);
         return Err(lacking(graph, label, wanted, there));
     }

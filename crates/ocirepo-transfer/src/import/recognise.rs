@@ -145,7 +145,8 @@ fn prefix(content: &dyn Content) -> Result<String> {
         [folder] => Ok(format!("{folder}/")),
         _ => {
             let folders: Vec<String> = wrapped.iter().map(|folder| escape(folder)).collect();
-            let reason = format!("several folders in it hold images: {}", folders.join(", "));
+            let reason =
+                format!("several folders in it hold images, add them one by one: {}", folders.join(", "));
             Err(not_an_archive(content, reason))
         }
     }
@@ -211,6 +212,10 @@ fn other(content: &dyn Content, prefix: &str, has_index: bool) -> Error {
         not_an_archive(content, "it has blobs, but no index.json")
     } else if ["etc", "usr", "proc", "bin"].into_iter().any(below) {
         unsupported(content, "a root file system, as docker export writes it, or a single layer")
+    } else if content.is_directory() {
+        let reason =
+            "the directory has neither index.json nor manifest.json; archives in it are added by their names";
+        not_an_archive(content, reason)
     } else {
         not_an_archive(content, "it has neither index.json nor manifest.json; it may be a single layer")
     }

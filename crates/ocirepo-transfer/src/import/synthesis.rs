@@ -25,6 +25,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) layers: Vec<Descriptor>,
     pub(crate) platform: Option<&'a Platform>,
     pub(crate) names: &'a [Name],
+    /// Where the image stands in the source, from 0.
+    pub(crate) position: usize,
     pub(crate) warnings: &'a [String],
     /// The format it came in.
     pub(crate) format: &'static str,
@@ -35,7 +37,7 @@ pub(crate) struct Parts<'a> {
 /// # Errors
 /// When it cannot be written.
 pub(crate) fn root(carrier: &Carrier<'_>, parts: Parts<'_>) -> Result<Root> {
-    let Parts { label, config, config_size, layers, platform, names, warnings, format } = parts;
+    let Parts { label, config, config_size, layers, platform, names, position, warnings, format } = parts;
     let manifest =
         manifest(config, config_size, layers).map_err(|reason| carrier.bad_image(label, reason))?;
     let digest = carrier.ingest.put_bytes(&manifest)?;
@@ -43,6 +45,7 @@ pub(crate) fn root(carrier: &Carrier<'_>, parts: Parts<'_>) -> Result<Root> {
     Ok(Root {
         entry: Entry::for_descriptor(&media_type, &digest, manifest.len() as u64, platform),
         digest,
+        position,
         names: names.to_vec(),
         subject: None,
         config: Some(config.clone()),

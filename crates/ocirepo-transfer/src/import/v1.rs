@@ -30,6 +30,8 @@ pub(crate) struct Image {
     pub(crate) names: Vec<Name>,
     pub(crate) platform: Option<Platform>,
     warnings: Vec<String>,
+    /// Where it stands among the images of the source, from 0.
+    pub(crate) position: usize,
     /// How to call it in messages.
     pub(crate) label: String,
 }
@@ -48,7 +50,7 @@ pub(crate) fn read(carrier: &Carrier<'_>) -> Result<Vec<Image>> {
         let json = json.map(|member| carrier.read(&member, MAX_CONFIG)).transpose()?;
         let platform = json.and_then(|json| Platform::of_config(&json));
         let label = names.first().map_or_else(|| escape(&top), naming::spell);
-        images.push(Image { chain, names, platform, warnings, label });
+        images.push(Image { chain, names, platform, warnings, label, position: images.len() });
     }
     Ok(images)
 }
@@ -106,6 +108,7 @@ fn make_root(
         layers: described.map_err(fail)?,
         platform: platform.as_ref(),
         names: &image.names,
+        position: image.position,
         warnings: &image.warnings,
         format: FORMAT,
     };

@@ -34,6 +34,8 @@ pub(crate) struct Image {
     /// Its names, normalised.
     pub(crate) names: Vec<Name>,
     pub(super) warnings: Vec<String>,
+    /// Where it stands among the images of the source, from 0.
+    pub(crate) position: usize,
     /// How to call it in messages.
     pub(crate) label: String,
 }
@@ -63,7 +65,7 @@ pub(crate) fn read(carrier: &Carrier<'_>, items: Vec<Item>) -> Result<Vec<Image>
             }
         };
         let (names, warnings) = naming::of_repo_tags(tags);
-        images.push(Image { config, names, warnings, label, item });
+        images.push(Image { config, names, warnings, label, item, position });
     }
     Ok(images)
 }

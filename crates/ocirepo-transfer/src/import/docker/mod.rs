@@ -128,6 +128,7 @@ fn make_root(carrier: &Carrier<'_>, image: &Image, layers: Vec<Descriptor>) -> R
         layers,
         platform: config.platform.as_ref(),
         names: &image.names,
+        position: image.position,
         warnings: &image.warnings,
         format: FORMAT,
     };

@@ -75,12 +75,27 @@ impl<'r> Known<'r> {
         self.repository.blob_size(blob).is_ok_and(|held| held == Some(size))
     }
 
-    /// The smallest blob of the repository that is proven to unpack to `diff_id`. What has not been
-    /// proven yet is unpacked now.
+    /// The smallest compressed blob of the repository that is proven to unpack to `diff_id`. What has
+    /// not been proven yet is unpacked now.
+    pub(crate) fn compressed(&self, carrier: &Carrier<'_>, diff_id: &Digest) -> Option<Layer> {
+        self.first(carrier, diff_id, self.candidates(diff_id))
+    }
+
+    /// [`Known::compressed`], or else the layer itself as a blob.
     ///
     /// # Errors
     /// When the file system refuses.
-    pub(crate) fn layer(&self, carrier: &Carrier<'_>, diff_id: &Digest) -> Result<Option<Layer>> {
+    pub(crate) fn any(&self, carrier: &Carrier<'_>, diff_id: &Digest) -> Result<Option<Layer>> {
+        let mut candidates = self.candidates(diff_id);
+        // A blob that is named by the diffID is the layer, once its content is seen to be so.
+        if let Some(size) = self.repository.blob_size(diff_id)? {
+            candidates.push((size, diff_id.clone(), false));
+        }
+        Ok(self.first(carrier, diff_id, candidates))
+    }
+
+    /// Blobs that are or may be a layer: size, digest, and whether that is proven.
+    fn candidates(&self, diff_id: &Digest) -> Vec<(u64, Digest, bool)> {
         let mut candidates: Vec<(u64, Digest, bool)> = Vec::new();
         for fact in self.facts().blobs_of(diff_id) {
             candidates.push((fact.size, fact.blob.clone(), true));
@@ -88,12 +103,17 @@ impl<'r> Known<'r> {
         for (blob, size) in self.claims().get(diff_id).into_iter().flatten() {
             candidates.push((*size, blob.clone(), false));
         }
-        // A blob that is named by the diffID is the layer itself, once its content is seen to be so.
-        if let Some(size) = self.repository.blob_size(diff_id)? {
-            candidates.push((size, diff_id.clone(), false));
-        }
         candidates.sort_unstable_by(|a, b| (a.0, &a.1, !a.2).cmp(&(b.0, &b.1, !b.2)));
         candidates.dedup_by(|later, first| later.1 == first.1);
+        candidates
+    }
+
+    fn first(
+        &self,
+        carrier: &Carrier<'_>,
+        diff_id: &Digest,
+        candidates: Vec<(u64, Digest, bool)>,
+    ) -> Option<Layer> {
         for (size, blob, is_proven) in candidates {
             if !self.is_there(&blob, size) {
                 continue;
@@ -102,10 +122,10 @@ impl<'r> Known<'r> {
             let Ok(compression) = origin.compression(carrier) else { continue };
             let layer = Layer { digest: blob.clone(), size, compression, diff_id: diff_id.clone() };
             if is_proven || self.prove(carrier, origin, &layer) {
-                return Ok(Some(layer));
+                return Some(layer);
             }
         }
-        Ok(None)
+        None
     }
 
     /// Unpacks a blob to see whether it is the layer that it is claimed to be.

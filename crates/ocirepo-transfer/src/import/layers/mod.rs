@@ -104,7 +104,7 @@ impl Layering<'_> {
         if !self.allow_thin {
             return Ok(None);
         }
-        let layer = self.known.layer(carrier, diff_id)?;
+        let layer = self.known.any(carrier, diff_id)?;
         match &layer {
             Some(held) if carrier.ingest.has(&held.digest, held.size)? => Ok(layer),
             _ => Ok(None),
@@ -121,15 +121,11 @@ impl Layering<'_> {
         expected: &Digest,
     ) -> Result<Layer> {
         let keep = || keep(carrier, member, compression, algorithm, Some(expected));
-        let has_own = compression == Compression::None
-            && carrier.repository().blob_size(expected)? == Some(member.size);
-        if has_own {
-            return keep();
-        }
-        let Some(held) = self.known.layer(carrier, expected)? else { return keep() };
+        let Some(held) = self.known.compressed(carrier, expected) else { return keep() };
         let sink = Sink::Hash(Hasher::new(Algorithm::Sha256));
         let unpacked = unpack(carrier, Origin::Member(member), compression, algorithm, sink, &mut only_hash)?;
-        if let Sink::Hash(hasher) = unpacked.sink
+        if compression != Compression::None
+            && let Sink::Hash(hasher) = unpacked.sink
             && let own = hasher.finish()
             && carrier.ingest.has(&own, member.size)?
         {

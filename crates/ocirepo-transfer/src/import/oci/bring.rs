@@ -54,7 +54,7 @@ pub(crate) fn bring(
     }
     let mut sparse: HashMap<Digest, String> = sparse.into_iter().collect();
     let mut roots = Vec::with_capacity(listed.len());
-    for Listed { entry, descriptor, names, mut warnings } in listed {
+    for Listed { entry, descriptor, names, mut warnings, position } in listed {
         let digest = descriptor.digest;
         warnings.extend(walk.schema1_warning(&digest));
         // An image under several names is said to be sparse once.
@@ -67,6 +67,7 @@ pub(crate) fn bring(
             platform: descriptor.platform,
             children: Vec::new(),
             digest,
+            position,
             names,
             warnings,
             format: bringing.format,
@@ -247,6 +248,11 @@ impl<'g, 'a, 'c> Walk<'g, 'a, 'c> {
         let mut todo: Vec<(Digest, u64, Member)> = Vec::new();
         for need in std::mem::take(&mut self.needs).into_values() {
             let digest = &need.descriptor.digest;
+            let member = self.carrier.blob(digest)?;
+            // A blob that the repository has is not read, but an archive that lies is told of it.
+            if let (Some(member), Some(size)) = (&member, need.size) {
+                self.carrier.check_size(member, size)?;
+            }
             let size = match need.size {
                 Some(size) => Some(size),
                 None => self.carrier.repository().blob_size(digest)?,
@@ -256,7 +262,7 @@ impl<'g, 'a, 'c> Walk<'g, 'a, 'c> {
             {
                 continue;
             }
-            if let Some(member) = self.carrier.blob(digest)? {
+            if let Some(member) = member {
                 if digest.algorithm().is_none() {
                     return Err(self.carrier.unknown_algorithm(&self.label_above(&need.owner), digest));
                 }

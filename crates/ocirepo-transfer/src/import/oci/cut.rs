@@ -77,11 +77,20 @@ impl Cutting<'_, '_, '_> {
     fn part(&mut self, entry: &Entry, descriptor: &Descriptor, depth: usize) -> Result<Part> {
         match Class::of(&descriptor.media_type) {
             Class::Index if depth < MAX_DEPTH => self.index(entry, descriptor, depth),
-            Class::Image => Ok(match platform_of(self.graph, descriptor)? {
-                Some(platform) if self.fits(&platform) => Part::Kept,
-                Some(_) => Part::Gone,
-                None => Part::Kept,
-            }),
+            Class::Image => {
+                // An index may list what the archive leaves out; nobody gets that by asking for it.
+                let image = descriptor.digest.to_string();
+                if depth > 0
+                    && matches!(self.graph.load(descriptor, Class::Image, None, &image)?, Held::Absent)
+                {
+                    return Ok(Part::Gone);
+                }
+                Ok(match platform_of(self.graph, descriptor)? {
+                    Some(platform) if self.fits(&platform) => Part::Kept,
+                    Some(_) => Part::Gone,
+                    None => Part::Kept,
+                })
+            }
             _ => Ok(Part::Kept),
         }
     }

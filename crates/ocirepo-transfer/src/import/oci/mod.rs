@@ -34,6 +34,8 @@ pub(crate) struct Listed {
     pub(crate) descriptor: Descriptor,
     pub(crate) names: Vec<Name>,
     pub(crate) warnings: Vec<String>,
+    /// Where it stands among the images of the source, from 0.
+    pub(crate) position: usize,
 }
 
 /// Reads the entries of an index.json.
@@ -53,6 +55,7 @@ pub(crate) fn list(carrier: &Carrier<'_>, entries: &[Entry], carriers: Carriers)
             entry: entry.clone(),
             names: name.into_iter().collect(),
             warnings: warning.into_iter().collect(),
+            position: 0,
         });
     }
     Ok(listed)

@@ -123,10 +123,11 @@ fn store(carrier: &Carrier<'_>, used: &Used, layering: &Layering<'_>) -> Result<
         Layers::Encode(encoding) => layering.encode(carrier, &packed, algorithm, Some(diff_id), encoding)?,
         Layers::Reuse => {
             let held = carrier.repository().blob_size(&descriptor.digest)?;
-            if held == Some(descriptor.size) {
+            // A compressed layer that is there already keeps the digest of its image.
+            if held == Some(descriptor.size) && packed.compression != Compression::None {
                 return Ok(None);
             }
-            let Some(layer) = layering.known.layer(carrier, diff_id)? else { return Ok(None) };
+            let Some(layer) = layering.known.compressed(carrier, diff_id) else { return Ok(None) };
             let found = packed.unpack(carrier, algorithm, &mut only_hash)?;
             if found != *diff_id {
                 return Err(bad(carrier, used, &found));

@@ -12,6 +12,8 @@ use crate::exit::UsageError;
 pub(super) struct Job {
     pub(super) source: String,
     pub(super) name: Option<Name>,
+    /// Where it was listed, for messages: `list.txt, line 3`.
+    pub(super) listed: Option<String>,
 }
 
 /// Reads a list of `SOURCE [REF]` lines; `-` is standard input. Nothing is added when a line is wrong.
@@ -21,14 +23,22 @@ pub(super) fn read_list(path: &str) -> Result<Vec<Job>> {
         std::io::stdin().read_to_string(&mut text).context("cannot read the list from standard input")?;
         text
     } else {
-        std::fs::read_to_string(path).with_context(|| format!("cannot read the list {path}"))?
+        match std::fs::read_to_string(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                let reason =
+                    format!("{path} is no list, because it is no text; without -f it is added as an archive");
+                return Err(UsageError(reason).into());
+            }
+            text => text.with_context(|| format!("cannot read the list {path}"))?,
+        }
     };
     let mut jobs = Vec::new();
     for (number, line) in text.lines().enumerate() {
-        let fail = |reason: String| UsageError(format!("{path}, line {}: {reason}", number + 1));
+        let at = format!("{path}, line {}", number + 1);
+        let fail = |reason: String| UsageError(format!("{at}: {reason}"));
         if let Some((source, name)) = split(line).map_err(fail)? {
             let name = name.map(Name::parse).transpose().map_err(|error| fail(error.to_string()))?;
-            jobs.push(Job { source: source.to_owned(), name });
+            jobs.push(Job { source: source.to_owned(), name, listed: Some(at) });
         }
     }
     Ok(jobs)
@@ -36,12 +46,13 @@ pub(super) fn read_list(path: &str) -> Result<Vec<Job>> {
 
 /// The source and the name in a line; `None` for a line that is empty or a comment.
 fn split(line: &str) -> Result<Option<(&str, Option<&str>)>, String> {
-    let line = line.trim();
-    if line.is_empty() || line.starts_with('#') {
+    // A tab says that there is a path in front of it, which may have spaces in it.
+    let has_tab = line.contains('\t');
+    let line = if has_tab { line.trim_start() } else { line.split(" #").next().unwrap_or_default().trim() };
+    if line.trim().is_empty() || line.starts_with('#') {
         return Ok(None);
     }
-    // With a tab between them, the path may have spaces in it.
-    let mut fields: Vec<&str> = match line.contains('\t') {
+    let mut fields: Vec<&str> = match has_tab {
         true => line.split('\t').map(str::trim).filter(|field| !field.is_empty()).collect(),
         false => line.split_whitespace().collect(),
     };
@@ -61,6 +72,8 @@ mod tests {
         assert_eq!(split("  a.tar \n"), Ok(Some(("a.tar", None))));
         assert_eq!(split("a.tar  alpine:3.11"), Ok(Some(("a.tar", Some("alpine:3.11")))));
         assert_eq!(split("my images/a.tar\talpine:3.11"), Ok(Some(("my images/a.tar", Some("alpine:3.11")))));
+        assert_eq!(split("my images/a.tar\t"), Ok(Some(("my images/a.tar", None))));
+        assert_eq!(split("a.tar alpine:3.11  # the base"), Ok(Some(("a.tar", Some("alpine:3.11")))));
         assert_eq!(split("# a.tar"), Ok(None));
         assert_eq!(split("   "), Ok(None));
         assert!(split("my images/a.tar alpine:3.11").is_err());

@@ -3,7 +3,7 @@
 mod jobs;
 mod report;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use ocirepo_store::Repository;
 use ocirepo_store::name::Name;
@@ -66,7 +66,7 @@ struct ImageArgs {
     /// What becomes of images without a name
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     untagged: UntaggedArg,
-    /// Take these platforms only, such as linux/amd64; changes the digest of what is cut
+    /// Take these platforms only, such as linux/amd64,linux/arm64; changes the digest of what is cut
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',')]
     platform: Vec<PlatformPattern>,
     /// Refuse an image that lacks a platform it lists
@@ -127,8 +127,11 @@ impl Args {
             return Err(UsageError(reason.to_owned()).into());
         }
         let name = self.reference.as_deref().map(Name::parse).transpose()?;
-        let mut jobs: Vec<Job> =
-            self.sources.iter().map(|source| Job { source: source.clone(), name: name.clone() }).collect();
+        let mut jobs: Vec<Job> = self
+            .sources
+            .iter()
+            .map(|source| Job { source: source.clone(), name: name.clone(), listed: None })
+            .collect();
         if let Some(list) = &self.list {
             jobs.extend(jobs::read_list(list)?);
         }
@@ -151,7 +154,12 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     let mut report = Report::new(args.dry_run, context);
     let mut outcome = Ok(Code::Ok);
     for job in &jobs {
-        match add(&repository, job, args, context) {
+        let added = add(&repository, job, args, context);
+        let added = match &job.listed {
+            Some(listed) => added.context(listed.clone()),
+            None => added,
+        };
+        match added {
             Ok(imported) => report.take(&job.source, imported)?,
             Err(error) if args.keep_going => {
                 exit::tell(&error, context);

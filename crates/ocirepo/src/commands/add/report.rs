@@ -1,8 +1,10 @@
 //! What an add did, told as it happens and counted up in the end.
 
+use std::collections::HashSet;
+
 use anyhow::Result;
 use ocirepo_store::ingest::Counts;
-use ocirepo_transfer::{Imported, ImportedImage};
+use ocirepo_transfer::{Imported, ImportedImage, Source};
 use serde_json::{Value, json};
 
 use crate::context::Context;
@@ -12,6 +14,8 @@ use crate::render;
 pub(super) struct Report<'c> {
     context: &'c Context,
     dry_run: bool,
+    /// The names that this command has given so far.
+    named: HashSet<String>,
     images: Vec<Value>,
     failed: Vec<Value>,
     counts: Counts,
@@ -19,22 +23,34 @@ pub(super) struct Report<'c> {
 
 impl<'c> Report<'c> {
     pub(super) fn new(dry_run: bool, context: &'c Context) -> Self {
-        Self { context, dry_run, images: Vec::new(), failed: Vec::new(), counts: Counts::default() }
+        Self {
+            context,
+            dry_run,
+            named: HashSet::new(),
+            images: Vec::new(),
+            failed: Vec::new(),
+            counts: Counts::default(),
+        }
     }
 
     /// A source that was added.
     pub(super) fn take(&mut self, source: &str, imported: Imported) -> Result<()> {
+        let shown = Source::parse(source).to_string();
         for warning in &imported.warnings {
-            self.context.warn(&format!("{source}: {warning}"));
+            self.context.warn(&format!("{shown}: {warning}"));
         }
         for image in &imported.images {
             let name = image.reference.as_deref().unwrap_or(image.digest.as_str());
             for warning in &image.warnings {
-                self.context.warn(&format!("{source}: {name}: {warning}"));
+                self.context.warn(&format!("{shown}: {name}: {warning}"));
+            }
+            if let Some(warning) = self.doubt(image) {
+                self.context.warn(&format!("{shown}: {name}: {warning}"));
             }
             self.images.push(json!({
                 "reference": image.reference,
                 "digest": image.digest.as_str(),
+                "position": image.position,
                 "previous": image.previous,
                 "displaced": image.displaced,
                 "source": source,
@@ -48,12 +64,13 @@ impl<'c> Report<'c> {
                 }
             }
         }
+        self.named.extend(imported.images.into_iter().filter_map(|image| image.reference));
         let counts = imported.counts;
         if self.context.format == Format::Table && !self.context.quiet {
             let new =
                 format!("{} new ({})", render::count(counts.new, "blob"), render::size(counts.new_bytes));
             let there = format!("{} already there ({})", counts.reused, render::size(counts.reused_bytes));
-            self.context.say(&format!("{}: {new}, {there}", render::safe(source)));
+            self.context.say(&format!("{}: {new}, {there}", render::safe(&shown)));
         }
         self.counts.new += counts.new;
         self.counts.new_bytes += counts.new_bytes;
@@ -89,16 +106,36 @@ impl<'c> Report<'c> {
         Ok(self.failed.len())
     }
 
+    /// Why a name may have moved to an image that is no successor of the one it left.
+    fn doubt(&self, image: &ImportedImage) -> Option<String> {
+        let name = image.reference.as_deref()?;
+        let previous = image.previous.as_deref().filter(|previous| *previous != image.digest.as_str())?;
+        if self.named.contains(name) {
+            return Some(format!(
+                "the name was just given to {previous} by another source; --merge-platforms joins images for \
+                 several platforms"
+            ));
+        }
+        (!name.contains(['/', ':'])).then(|| {
+            format!(
+                "this bare tag was that of {previous}; if that is another image, name this one with --ref"
+            )
+        })
+    }
+
     fn describe(&self, image: &ImportedImage) -> String {
         let digest = &image.digest;
         let name = image.reference.as_deref().unwrap_or("<none>");
-        let verb = |done: &str, would: &str| if self.dry_run { would.to_owned() } else { done.to_owned() };
+        let (unchanged, moved, added) = if self.dry_run {
+            let at = |verb: &str| format!("@{} {verb}", image.position);
+            (at("would not change"), at("would move"), at("would add"))
+        } else {
+            ("unchanged".to_owned(), "moved".to_owned(), "added".to_owned())
+        };
         match &image.previous {
-            _ if image.unchanged => format!("unchanged {name} {digest}"),
-            Some(previous) => {
-                format!("{} {name} from {previous} to {digest}", verb("moved", "would move"))
-            }
-            None => format!("{} {name} {digest}", verb("added", "would add")),
+            _ if image.unchanged => format!("{unchanged} {name} {digest}"),
+            Some(previous) => format!("{moved} {name} from {previous} to {digest}"),
+            None => format!("{added} {name} {digest}"),
         }
     }
 }
