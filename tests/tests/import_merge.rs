@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use ocirepo_tests::archive;
 use ocirepo_tests::artifact::index_of;
-use ocirepo_tests::descriptor::full_named;
+use ocirepo_tests::descriptor::{Blob, full_named};
 use ocirepo_tests::image::{Image, ImageSpec};
 use ocirepo_tests::intake::Intake;
 use serde_json::Value;
@@ -191,4 +191,89 @@ fn nothing_is_lost_when_eight_merge_at_once() {
     }
     assert_eq!(platforms(&intake), platforms_of.map(|architecture| format!("linux/{architecture}")).into());
     intake.ocirepo.run(&["verify"]).ok();
+}
+
+/// Archives as docker's containerd store saves them: the index lists both platforms, the archive has one.
+#[test]
+fn what_is_not_there_takes_no_place() {
+    let (old, new) = ([amd64(), arm64()], [image("y", "linux/amd64"), image("y", "linux/arm64")]);
+    let index = |images: &[Image; 2]| index_of(&[(&images[0], "linux/amd64"), (&images[1], "linux/arm64")]);
+    let (first, second) = (index(&old), index(&new));
+    let archive = |image: &Image, index: &Blob| {
+        let blobs: Vec<_> = image.blobs().chain([index]).cloned().collect();
+        archive::oci_archive_of(&blobs, [full_named(index.descriptor(), X)])
+    };
+    let intake = Intake::new();
+    let sources = [
+        intake.source("amd64.tar", &archive(&old[0], &first)),
+        intake.source("arm64.tar", &archive(&new[1], &second)),
+    ];
+    intake.add(&[&sources[0], &sources[1], "--merge-platforms"]);
+    let expected = index_of(&[(&old[0], "linux/amd64"), (&new[1], "linux/arm64")]);
+    intake.assert_listed(&[(X, &expected.digest)]);
+    intake.ocirepo.run(&["gc"]).ok();
+    let listed = intake.ocirepo.run(&["ls", "--format", "json"]).json();
+    assert_eq!(listed[0]["complete"], true, "{listed:#}");
+}
+
+/// An index may leave the platform of an image to its config.
+#[test]
+fn platforms_are_read_from_configs() {
+    let (a, b) = (amd64(), arm64());
+    let bare = |image: &Image| {
+        let mut descriptor = image.descriptor();
+        descriptor.as_object_mut().expect("it is an object").remove("platform");
+        descriptor
+    };
+    let index = Blob::new(
+        "application/vnd.oci.image.index.v1+json",
+        serde_json::json!({"schemaVersion": 2, "manifests": [bare(&a), bare(&b)]}).to_string(),
+    );
+    let blobs: Vec<_> = a.blobs().chain(b.blobs()).chain([&index]).cloned().collect();
+    let tarball = archive::oci_archive_of(&blobs, [full_named(index.descriptor(), X)]);
+    let newer = image("newer", "linux/amd64");
+    for bare_first in [true, false] {
+        let intake = Intake::new();
+        let source = intake.source("bare.tar", &tarball);
+        if bare_first {
+            intake.add(&[&source]);
+            merge(&intake, &[&newer]);
+        } else {
+            merge(&intake, &[&newer]);
+            intake.add(&[&source, "--merge-platforms"]);
+        }
+        assert_eq!(platforms(&intake).len(), 2, "{bare_first}");
+        let kept = if bare_first { newer.digest() } else { a.digest() };
+        let manifests = intake.document(X)["manifests"].clone();
+        let digests: Vec<_> =
+            manifests.as_array().expect("a list").iter().map(|child| &child["digest"]).collect();
+        assert_eq!(digests.len(), 2, "{digests:?}");
+        assert!(
+            digests.iter().any(|digest| *digest == kept)
+                && digests.iter().any(|digest| *digest == b.digest())
+        );
+    }
+}
+
+/// What has no platform would be lost, or would lose what is there.
+#[test]
+fn what_is_no_image_for_a_platform_is_not_joined() {
+    let chart = archive::helm_chart("app");
+    let blobs: Vec<_> = chart.blobs().cloned().collect();
+    let tarball = archive::oci_archive_of(&blobs, [full_named(chart.manifest.descriptor(), X)]);
+    let intake = Intake::new();
+    merge(&intake, &[&amd64()]);
+    let source = intake.source("chart.tar", &tarball);
+    intake.refuses(&[&source, "--merge-platforms"], 9, &[X, &chart.manifest.digest]);
+    intake.assert_listed(&[(X, amd64().digest())]);
+
+    let intake = Intake::new();
+    let charts = intake.source("chart.tar", &tarball);
+    intake.add(&[&charts]);
+    let image = source_of(&intake);
+    intake.refuses(&[&image, "--ref", "x:1", "--merge-platforms"], 9, &[X, &chart.manifest.digest]);
+}
+
+fn source_of(intake: &Intake) -> String {
+    source(intake, &amd64())
 }

@@ -310,3 +310,46 @@ fn progress_counts_what_is_read_and_always_ends() {
         assert_eq!(*told.0.lock().unwrap(), (size as u64, size as u64, 0));
     }
 }
+
+#[test]
+fn an_image_whose_manifest_nobody_could_read_is_refused() {
+    let layer = layer("x");
+    let layers: Vec<&[u8]> = vec![&layer; 30_000];
+    let config = config(&layers);
+    let names = vec!["l.tar"; 30_000];
+    let bytes = Tar::new()
+        .file("c.json", &config)
+        .file("l.tar", &layer)
+        .json("manifest.json", &json!([{"Config": "c.json", "RepoTags": ["a:1"], "Layers": names}]))
+        .bytes();
+    let repo = Repo::new();
+    let before = repo.snapshot();
+    let error = repo.add(&bytes).unwrap_err();
+    assert!(error.to_string().contains("more than 4 MiB"), "{error}");
+    assert_eq!(repo.snapshot(), before);
+}
+
+#[test]
+fn a_layer_that_must_not_be_distributed_is_kept_as_one() {
+    let image = Image::new("a");
+    let diff_id = Digest::sha256(&image.layer).to_string();
+    let source = json!({
+        "mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        "digest": Digest::sha256(b"elsewhere").to_string(), "size": 9, "urls": ["https://example.com/layer"],
+    });
+    let item = json!([{
+        "Config": "c.json", "RepoTags": ["a:1"], "Layers": ["l.tar"], "LayerSources": {diff_id: source},
+    }]);
+    let bytes = Tar::new()
+        .file("c.json", &image.config)
+        .file("l.tar", &image.layer)
+        .json("manifest.json", &item)
+        .bytes();
+    let repo = Repo::new();
+    let imported = repo.add(&bytes).unwrap();
+    let manifest = std::fs::read(repo.path(&blob_path(&imported.images[0].digest))).unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let media_type = "application/vnd.oci.image.layer.nondistributable.v1.tar";
+    assert_eq!(manifest["layers"][0]["mediaType"], media_type);
+    assert!(repo.has(&image.layer));
+}

@@ -20,8 +20,15 @@ pub struct Replacement {
 }
 
 /// Annotations that describe the bytes of one encoding of a layer, and lie about any other.
-const OF_THE_ENCODING: [&str; 3] =
-    ["containerd.io/snapshot/stargz/", "io.github.containers.zstd-chunked.", "io.containers.estargz."];
+/// They stand on the layer, or for its whole image on the manifest's own descriptor in an index.
+const OF_THE_ENCODING: [&str; 6] = [
+    "containerd.io/snapshot/stargz/",
+    "containerd.io/snapshot/overlaybd/",
+    "containerd.io/snapshot/nydus-",
+    "io.github.containers.zstd-chunked.",
+    "io.github.containers.compression.",
+    "io.containers.estargz.",
+];
 
 impl Replacement {
     /// The descriptor `raw` with the new content. What it embeds or where it could be fetched from
@@ -100,5 +107,22 @@ mod tests {
         assert_eq!(String::from_utf8(out).unwrap(), expected);
         assert!(with_layers(manifest.as_bytes(), &[None]).is_err());
         assert!(with_layers(b"[]", &[]).is_err());
+    }
+
+    #[test]
+    fn an_image_of_another_encoding_is_not_announced_as_the_old_one() {
+        let child = r#"{"mediaType":"m","digest":"a","size":1,"annotations":{
+            "io.github.containers.compression.zstd":"true","keep":"k",
+            "containerd.io/snapshot/overlaybd/blob-digest":"d","containerd.io/snapshot/nydus-blob":"true",
+            "containerd.io/snapshot/other":"o"},"platform":{"os":"linux","architecture":"amd64"}}"#;
+        let index = format!(r#"{{"schemaVersion":2,"manifests":[{child}]}}"#);
+        let index = crate::index::Document::parse(index.as_bytes()).unwrap();
+        let content = Replacement { media_type: "n".to_owned(), digest: Digest::sha256(b"new"), size: 7 };
+        let replaced = index.entries()[0].with_content(&content).unwrap();
+        let expected = format!(
+            r#"{{"mediaType":"n","digest":"{}","size":7,"annotations":{{"keep":"k","containerd.io/snapshot/other":"o"}},"platform":{{"os":"linux","architecture":"amd64"}}}}"#,
+            content.digest
+        );
+        assert_eq!(replaced.json(), expected);
     }
 }

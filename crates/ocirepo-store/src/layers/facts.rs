@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Fact;
-use crate::digest::Digest;
+use crate::digest::{Algorithm, Digest};
 
 /// What is known of the layers in a repository, or of layers that once were in it.
 ///
@@ -31,10 +31,16 @@ impl LayerFacts {
     }
 
     /// What `blob` unpacks to. Under several algorithms it has several diffIDs; this is the first
-    /// in order.
+    /// in order. [`LayerFacts::diff_id_in`] gives the one that a given diffID compares with.
     #[must_use]
     pub fn diff_id_of(&self, blob: &Digest) -> Option<&Digest> {
         self.by_blob.get(blob)?.diff_ids.first()
+    }
+
+    /// What `blob` unpacks to, as a digest of `algorithm`, if that is known.
+    #[must_use]
+    pub fn diff_id_in(&self, blob: &Digest, algorithm: Algorithm) -> Option<&Digest> {
+        self.by_blob.get(blob)?.diff_ids.iter().find(|diff_id| diff_id.algorithm() == Some(algorithm))
     }
 
     /// Every fact, by diffID, smallest blob first.
@@ -107,7 +113,6 @@ impl LayerFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Algorithm;
 
     fn fact(content: &str, blob: &str, size: u64, recipe: Option<&str>) -> Fact {
         let digest = |text: &str| Digest::sha256(text.as_bytes());
@@ -162,9 +167,12 @@ mod tests {
     fn one_content_has_a_diff_id_under_each_algorithm() {
         let first = fact("c", "b", 1, None);
         let second = Fact::new(Digest::of(Algorithm::Sha512, b"c"), first.blob.clone(), 1, None);
-        let found = facts(&[second, first.clone()]);
+        let found = facts(&[second.clone(), first.clone()]);
         assert_eq!(found.len(), 2);
         assert_eq!(found.diff_id_of(&first.blob), Some(&first.diff_id));
+        assert_eq!(found.diff_id_in(&first.blob, Algorithm::Sha256), Some(&first.diff_id));
+        assert_eq!(found.diff_id_in(&first.blob, Algorithm::Sha512), Some(&second.diff_id));
+        assert_eq!(found.diff_id_in(&first.blob, Algorithm::Sha384), None);
     }
 
     #[test]

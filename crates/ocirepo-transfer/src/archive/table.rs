@@ -23,9 +23,13 @@ enum Node<P> {
 #[derive(Debug)]
 pub(crate) struct Table<P> {
     nodes: BTreeMap<String, Node<P>>,
-    /// What stands under a name that was taken already.
-    twins: HashMap<String, Vec<Node<P>>>,
+    /// Further content under the name of a file: with the first, [`MAX_TIMES`] of it at most.
+    twins: HashMap<String, Vec<P>>,
 }
+
+/// Some writers repeat a layer for every image that has it. All of a name's contents are gone through
+/// on every look-up, so there is an end to that.
+const MAX_TIMES: usize = 1000;
 
 /// What a name leads to.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,12 +74,27 @@ impl<P: PartialEq> Table<P> {
             }
             Kind::Other => return,
         };
-        match self.nodes.get(&name) {
+        match self.nodes.get_mut(&name) {
             None => {
                 self.nodes.insert(name, node);
             }
             Some(first) if *first == node => {}
-            Some(_) => self.twins.entry(name).or_default().push(node),
+            Some(Node::Unusable(_)) => {}
+            Some(first) => {
+                let reason = match (&first, node) {
+                    (Node::File(_), Node::File(place)) => {
+                        let twins = self.twins.entry(name.clone()).or_default();
+                        if twins.len() + 1 < MAX_TIMES {
+                            twins.push(place);
+                            return;
+                        }
+                        format!("it is in the archive more than {MAX_TIMES} times")
+                    }
+                    _ => DIFFER.to_owned(),
+                };
+                *first = Node::Unusable(reason);
+                self.twins.remove(&name);
+            }
         }
     }
 
@@ -86,19 +105,16 @@ impl<P: PartialEq> Table<P> {
             let Some((own, node)) = self.nodes.get_key_value(name) else {
                 return Lookup::Absent;
             };
-            let twins = self.twins.get(name).map_or(&[][..], Vec::as_slice);
             match node {
                 Node::Unusable(reason) => return Lookup::Unusable(reason.clone()),
-                Node::Link(target) if twins.is_empty() => name = target,
+                Node::Link(target) => name = target,
                 Node::File(place) => {
-                    let others = twins.iter().map(|twin| match twin {
-                        Node::File(place) => Some(place),
-                        _ => None,
-                    });
-                    let places: Option<Vec<&P>> = std::iter::once(Some(place)).chain(others).collect();
-                    return places.map_or_else(differ, |places| Lookup::Found { name: own, places });
+                    let twins = self.twins.get(name).into_iter().flatten();
+                    return Lookup::Found {
+                        name: own,
+                        places: std::iter::once(place).chain(twins).collect(),
+                    };
                 }
-                Node::Link(_) => return differ(),
             }
         }
         Lookup::Unusable(format!("it is a link that leads on more than {MAX_HOPS} times"))
@@ -126,10 +142,6 @@ impl<P: PartialEq> Table<P> {
     pub(crate) fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
-}
-
-fn differ<'t, P>() -> Lookup<'t, P> {
-    Lookup::Unusable(DIFFER.to_owned())
 }
 
 /// Readers disagree on whether the first or the last of two members counts.
@@ -190,5 +202,27 @@ mod tests {
         assert_eq!(table.find("a"), Lookup::Found { name: "a", places: vec![&0, &1] });
         assert_eq!(table.folders(), ["b", "b-c"]);
         assert!(table.has_below("b") && !table.has_below("a"));
+    }
+
+    #[test]
+    fn a_name_that_is_there_too_often_is_unusable_and_soon_known_to_be() {
+        let times = |times: usize| table(&vec![("a", Kind::File); times]);
+        assert!(matches!(times(1000).find("a"), Lookup::Found { places, .. } if places.len() == 1000));
+        let table = times(20_000);
+        assert!(table.twins.is_empty());
+        for _ in 0..20_000 {
+            assert!(matches!(table.find("a"), Lookup::Unusable(reason) if reason.contains("1000 times")));
+        }
+    }
+
+    #[test]
+    fn a_link_and_a_file_under_one_name_differ() {
+        let link = Kind::Symlink("b".to_owned());
+        for members in [[("a", Kind::File), ("a", link.clone())], [("a", link.clone()), ("a", Kind::File)]] {
+            let table = table(&[&members[..], &[("b", Kind::File), ("a", Kind::File)]].concat());
+            assert_eq!(table.find("a"), Lookup::Unusable(DIFFER.to_owned()));
+        }
+        let table = table(&[("a", link.clone()), ("a", link), ("b", Kind::File)]);
+        assert_eq!(place(&table, "a"), Some(2), "the same link twice is one");
     }
 }

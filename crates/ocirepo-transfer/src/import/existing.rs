@@ -9,16 +9,16 @@ use ocirepo_store::graph::{Class, Descriptor, Link, MAX_MANIFEST_SIZE, Platform}
 use ocirepo_store::index::edit::Put;
 use ocirepo_store::index::{Document, Entry};
 use ocirepo_store::ingest::Ingest;
-use ocirepo_store::{Error, Repository, Result};
+use ocirepo_store::{Digest, Error, Repository, Result};
 
-use super::join::{Child, INDEX, insert};
+use super::join::{self, Child, INDEX};
 use super::naming::Planned;
 use crate::archive::limits::MAX_CONFIG;
 
 /// What is to be put so that every image joins those that have its name already.
 ///
 /// # Errors
-/// When an image that has the name cannot be read.
+/// When an image that has the name cannot be read, or has no platforms.
 pub(crate) fn join(ingest: &Ingest<'_>, index: &Document, planned: &[Planned]) -> Result<Vec<Put>> {
     planned
         .iter()
@@ -43,39 +43,67 @@ fn with(ingest: &Ingest<'_>, holder: &Entry, put: &Put, children: &[Child]) -> R
         digest: entry.digest_text().unwrap_or("?").to_owned(),
     };
     let Ok(descriptor) = holder.descriptor() else { return Err(unfit(holder)) };
-    if children.is_empty() {
+    if !children.iter().any(|child| child.platform.is_some()) {
         return Err(unfit(&put.entry));
     }
     let repository = ingest.repository();
-    let (mut index, media_type) = match Class::of(&descriptor.media_type) {
+    let (index, held) = match Class::of(&descriptor.media_type) {
         Class::Index => {
             let bytes = read(repository, holder, MAX_MANIFEST_SIZE)?;
             let broken = |reason| Error::BrokenManifest { digest: descriptor.digest.clone(), reason };
-            (Document::parse(&bytes).map_err(broken)?, descriptor.media_type.as_str())
+            let index = Document::parse(&bytes).map_err(broken)?;
+            let mut held = Vec::with_capacity(index.entries().len());
+            for entry in index.entries() {
+                held.push(held_child(repository, entry)?.ok_or_else(|| unfit(holder))?);
+            }
+            (index, held)
         }
         Class::Image => {
-            let platform = match &descriptor.platform {
-                Some(platform) => Some(platform.clone()),
-                None => platform_of(repository, descriptor)?,
-            };
-            let Some(held) = platform.and_then(|platform| Child::new(holder, platform).ok()) else {
-                return Err(unfit(holder));
-            };
-            let mut index = Document::empty();
-            insert(&mut index, &[held]);
-            (index, INDEX)
+            let held = held_child(repository, holder)?.filter(|held| held.platform.is_some());
+            (Document::empty(), vec![held.ok_or_else(|| unfit(holder))?])
         }
         _ => return Err(unfit(holder)),
     };
-    if !insert(&mut index, children) {
+    let before: Vec<Option<Digest>> = held.iter().map(|child| child.entry.digest().cloned()).collect();
+    let mut incoming = Vec::with_capacity(children.len());
+    for child in children {
+        let described = child.entry.descriptor().ok();
+        let is_there = described.map(|child| ingest.has(&child.digest, child.size)).transpose()?;
+        incoming.push(Child { is_there: is_there.unwrap_or_default(), ..child.clone() });
+    }
+    let merged = join::merge(held, incoming);
+    if merged.iter().map(|child| child.entry.digest().cloned()).eq(before) {
         return Ok(Some(holder.clone()));
     }
-    if index.entries().len() == 1 {
+    if let [only] = &merged[..]
+        && only.entry.digest() == put.entry.digest()
+    {
         return Ok(None);
     }
-    let bytes = index.to_bytes();
+    let media_type = match Class::of(&descriptor.media_type) {
+        Class::Index => descriptor.media_type.as_str(),
+        _ => INDEX,
+    };
+    let bytes = join::write(index, merged)
+        .map_err(|reason| Error::BrokenManifest { digest: descriptor.digest.clone(), reason })?;
     let digest = ingest.put_bytes(&bytes)?;
     Ok(Some(Entry::for_descriptor(media_type, &digest, bytes.len() as u64, None)))
+}
+
+/// An image of the repository as the child of an index; `None` for an index below an index, whose
+/// platforms cannot be replaced one by one.
+fn held_child(repository: &Repository, entry: &Entry) -> Result<Option<Child>> {
+    let Ok(descriptor) = entry.descriptor() else { return Ok(None) };
+    let class = Class::of(&descriptor.media_type);
+    if class == Class::Index {
+        return Ok(None);
+    }
+    let is_there = repository.blob_size(&descriptor.digest)? == Some(descriptor.size);
+    let platform = match &descriptor.platform {
+        None if is_there && class == Class::Image => platform_of(repository, descriptor)?,
+        platform => platform.clone(),
+    };
+    Ok(Child::new(entry, platform).ok().map(|child| Child { is_there, ..child }))
 }
 
 fn platform_of(repository: &Repository, descriptor: &Descriptor) -> Result<Option<Platform>> {

@@ -20,6 +20,7 @@ mod open;
 mod options;
 mod plan;
 mod platform;
+mod platforms;
 mod recognise;
 mod synthesis;
 mod task;

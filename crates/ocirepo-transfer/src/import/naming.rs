@@ -1,6 +1,6 @@
 //! Names: which entries a source becomes, and what they are called.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use ocirepo_store::Digest;
 use ocirepo_store::graph::{Class, Platform};
@@ -8,8 +8,10 @@ use ocirepo_store::index::edit::Put;
 use ocirepo_store::index::{Document, Entry};
 use ocirepo_store::name::{Name, RefPolicy, Reference};
 
-use super::join::{Child, INDEX, insert, is_same};
+use super::join::Child;
+use super::oci::reference;
 use super::options::ImportOptions;
+use super::platforms::{are_platforms, children_of, join_platforms};
 use crate::error::{Error, Result, escape};
 
 /// One image, or other root, that a source holds, its blobs in the session.
@@ -41,16 +43,19 @@ impl Root {
         self.class() == Some(Class::Image)
     }
 
-    fn class(&self) -> Option<Class> {
+    pub(super) fn class(&self) -> Option<Class> {
         self.entry.descriptor().ok().map(|descriptor| Class::of(&descriptor.media_type))
     }
 
     /// This image as the child of an index; `None` for anything else, and without a platform.
-    fn child(&self) -> Option<Child> {
-        self.platform
-            .clone()
-            .filter(|_| self.is_image())
-            .and_then(|platform| Child::new(&self.entry, platform).ok())
+    pub(super) fn child(&self) -> Option<Child> {
+        let platform = self.platform.clone().filter(|platform| self.is_image() && !platform.is_unknown())?;
+        Child::new(&self.entry, Some(platform)).ok()
+    }
+
+    /// The image that this is an attestation of.
+    pub(super) fn attested(&self) -> Option<Digest> {
+        reference(&self.entry).filter(|_| self.names.is_empty())?.parse().ok()
     }
 }
 
@@ -77,6 +82,12 @@ pub(crate) trait Surroundings {
     /// # Errors
     /// When it cannot be read.
     fn platform(&self, config: &Digest) -> Result<Option<Platform>>;
+
+    /// The platform of an image of the source, going by its config.
+    ///
+    /// # Errors
+    /// When its manifest or its config is damaged.
+    fn platform_of(&self, image: &Entry) -> Result<Option<Platform>>;
 
     /// The index that an entry of the source describes, if it is there.
     ///
@@ -108,6 +119,7 @@ const WAS_A_DIGEST: &str = "i-was-a-digest";
 /// The names that the RepoTags of a docker archive give, and what is odd about them.
 pub(crate) fn of_repo_tags(tags: &[String]) -> (Vec<Name>, Vec<String>) {
     let (mut names, mut warnings) = (Vec::new(), Vec::new());
+    let mut seen: HashSet<Name> = HashSet::new();
     for tag in tags {
         let name = match tag.parse::<Reference>() {
             Ok(reference) if reference.digest().is_some() || reference.tag() == Some(WAS_A_DIGEST) => {
@@ -128,7 +140,7 @@ pub(crate) fn of_repo_tags(tags: &[String]) -> (Vec<Name>, Vec<String>) {
                 None => continue,
             },
         };
-        if !names.contains(&name) {
+        if seen.insert(name.clone()) {
             names.push(name);
         }
     }
@@ -209,129 +221,6 @@ pub(crate) fn plan(
     Ok(planned)
 }
 
-/// Makes sure that the platform of an image is known, if anybody says it.
-fn find_platform(surroundings: &dyn Surroundings, root: &mut Root) -> Result<()> {
-    if root.platform.is_none()
-        && let Some(config) = &root.config
-    {
-        root.platform = surroundings.platform(config)?;
-    }
-    Ok(())
-}
-
-/// The images that a root stands for, each with its platform.
-fn children_of(surroundings: &dyn Surroundings, root: &mut Root) -> Result<Vec<Child>> {
-    if !root.children.is_empty() {
-        return Ok(root.children.clone());
-    }
-    find_platform(surroundings, root)?;
-    if root.class() != Some(Class::Index) {
-        return Ok(root.child().into_iter().collect());
-    }
-    let index = surroundings.index(&root.entry)?;
-    let children = index.as_ref().map_or(&[][..], Document::entries).iter();
-    Ok(children
-        .filter_map(|entry| {
-            let platform = entry.descriptor().ok()?.platform.clone()?;
-            Child::new(entry, platform).ok()
-        })
-        .collect())
-}
-
-/// Where one name stands for several images, each for another platform, makes an index of them.
-fn join_platforms(surroundings: &dyn Surroundings, roots: &mut Vec<Root>) -> Result<()> {
-    let mut holders: HashMap<Name, Vec<usize>> = HashMap::new();
-    for (position, root) in roots.iter().enumerate() {
-        for name in &root.names {
-            let holders = holders.entry(name.clone()).or_default();
-            if !holders.iter().any(|&holder| roots[holder].digest == root.digest) {
-                holders.push(position);
-            }
-        }
-    }
-    let mut shared: Vec<(Vec<usize>, Name)> =
-        holders.into_iter().filter(|(_, holders)| holders.len() > 1).map(|(name, at)| (at, name)).collect();
-    shared.sort_unstable();
-    let mut made: Vec<(usize, Root)> = Vec::new();
-    let mut gone: HashSet<usize> = HashSet::new();
-    for (positions, name) in shared {
-        let mut joined = join(surroundings, roots, &positions, &name)?;
-        let digests: Vec<Digest> = positions.iter().map(|&position| roots[position].digest.clone()).collect();
-        for (position, root) in
-            roots.iter_mut().enumerate().filter(|(_, root)| digests.contains(&root.digest))
-        {
-            let had_names = !root.names.is_empty();
-            root.names.retain(|held| *held != name);
-            if had_names && root.names.is_empty() {
-                // What has become part of an index needs no entry of its own.
-                gone.insert(position);
-                joined.warnings.append(&mut root.warnings);
-            }
-        }
-        match made.iter_mut().find(|(_, root)| root.digest == joined.digest) {
-            Some((_, same)) => same.names.push(name),
-            None => made.push((positions[0], joined)),
-        }
-    }
-    let mut made = made.into_iter().peekable();
-    for (position, root) in std::mem::take(roots).into_iter().enumerate() {
-        while let Some((_, joined)) = made.next_if(|(at, _)| *at == position) {
-            roots.push(joined);
-        }
-        if !gone.contains(&position) {
-            roots.push(root);
-        }
-    }
-    Ok(())
-}
-
-/// An index of several images, each for another platform.
-fn join(
-    surroundings: &dyn Surroundings,
-    roots: &mut [Root],
-    positions: &[usize],
-    name: &Name,
-) -> Result<Root> {
-    let mut children: Vec<Child> = Vec::new();
-    for &position in positions {
-        find_platform(surroundings, &mut roots[position])?;
-        let root = &roots[position];
-        let child = root
-            .child()
-            .filter(|child| !children.iter().any(|other| is_same(&other.platform, &child.platform)));
-        children.push(child.ok_or_else(|| Error::NameTwice {
-            archive: surroundings.archive().to_owned(),
-            name: spell(name),
-            first: roots[positions[usize::from(position == positions[0])]].digest.clone(),
-            second: root.digest.clone(),
-        })?);
-    }
-    let mut index = Document::empty();
-    insert(&mut index, &children);
-    let bytes = index.to_bytes();
-    let digest = surroundings.put(&bytes)?;
-    let platforms: Vec<String> = index
-        .entries()
-        .iter()
-        .filter_map(|entry| Some(entry.descriptor().ok()?.platform.as_ref()?.to_string()))
-        .collect();
-    Ok(Root {
-        entry: Entry::for_descriptor(INDEX, &digest, bytes.len() as u64, None),
-        digest,
-        position: roots[positions[0]].position,
-        names: vec![name.clone()],
-        subject: None,
-        config: None,
-        platform: None,
-        children,
-        warnings: vec![format!(
-            "its images for {} were joined into an index",
-            escape(&platforms.join(" and "))
-        )],
-        format: roots[positions[0]].format,
-    })
-}
-
 /// Gives `name` to the one image there is, or to one image in several platforms. What is only about
 /// an image is not one.
 fn rename(
@@ -362,26 +251,12 @@ fn rename(
     Ok(())
 }
 
-/// Whether several images are each for another platform.
-fn are_platforms(surroundings: &dyn Surroundings, roots: &mut [Root], images: &[usize]) -> Result<bool> {
-    let mut platforms: Vec<Platform> = Vec::new();
-    for &image in images {
-        find_platform(surroundings, &mut roots[image])?;
-        match roots[image].child() {
-            Some(child) if !platforms.iter().any(|other| is_same(other, &child.platform)) => {
-                platforms.push(child.platform);
-            }
-            _ => return Ok(false),
-        }
-    }
-    Ok(!platforms.is_empty())
-}
-
 /// Whether a root is about another one in the source: a nameless referrer, or what the fallback
 /// tag of a digest names, such as `sha256-<hex>.sig`.
 fn is_companion(root: &Root, reached: &HashSet<Digest>) -> bool {
     if root.names.is_empty() {
-        return root.subject.as_ref().is_some_and(|subject| reached.contains(subject));
+        let about = root.subject.clone().or_else(|| root.attested());
+        return about.is_some_and(|about| reached.contains(&about));
     }
     root.names.iter().all(|name| fallback_subject(name).is_some_and(|subject| reached.contains(&subject)))
 }
@@ -475,6 +350,10 @@ mod tests {
         }
 
         fn platform(&self, _: &Digest) -> Result<Option<Platform>> {
+            Ok(None)
+        }
+
+        fn platform_of(&self, _: &Entry) -> Result<Option<Platform>> {
             Ok(None)
         }
 

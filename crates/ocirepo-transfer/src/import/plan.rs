@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use ocirepo_store::Digest;
 use ocirepo_store::Progress;
-use ocirepo_store::graph::{Class, Platform};
+use ocirepo_store::graph::{Class, Link, Node, Platform};
 use ocirepo_store::index::{Document, Entry};
 use ocirepo_store::ingest::Ingest;
 use ocirepo_store::layers::Fact;
@@ -74,16 +74,18 @@ pub(crate) fn plan(
     images.choose(&carrier, &survey, options)?;
 
     let mut warnings = content.warnings().to_vec();
+    let may_change = !options.platforms.is_empty() || options.layers != Layers::Keep;
+    let companions = if may_change { images.companions(&mut graph) } else { HashMap::new() };
     let Images { listed, docker, v1 } = &mut images;
-    platform::keep(&mut graph, &options.platforms, listed, docker, v1, &mut warnings)?;
+    platform::keep(&mut graph, &options.platforms, &companions, listed, docker, v1, &mut warnings)?;
     let known = Known::new(ingest.repository());
     let layering = Layering { policy: options.layers, allow_thin: options.allow_thin, known };
     if options.verify_diff_ids {
         oci::verify(&mut graph, listed, &layering)?;
     }
     oci::relayer(&mut graph, listed, &layering)?;
-    if !options.platforms.is_empty() || options.layers != Layers::Keep {
-        images.leave_strays(&mut graph, &survey, &mut warnings);
+    if may_change {
+        images.leave_strays(&mut graph, &companions, &mut warnings);
     }
 
     let bringing = Bringing { format, require_complete: options.require_complete, survey: &survey };
@@ -114,30 +116,37 @@ impl Images {
         for (position, listed) in self.listed.iter().enumerate() {
             at.entry(listed.descriptor.digest.clone()).or_default().push(position);
         }
+        // Every item is judged against what index.json says, not against what other items made of it.
+        let given: Vec<Vec<Name>> = self.listed.iter().map(|listed| listed.names.clone()).collect();
+        let mut called: HashMap<usize, Vec<Name>> = HashMap::new();
+        let united = self.united();
+        let mut judged: HashSet<Digest> = HashSet::new();
         for mut image in std::mem::take(&mut self.docker) {
-            let above = survey.above(survey.manifests_of(&image.config.digest));
+            let config = &image.config.digest;
+            let above = survey.above(survey.manifests_of(config));
             let mut positions: Vec<usize> =
                 above.iter().filter_map(|digest| at.get(digest)).flatten().copied().collect();
             positions.sort_unstable();
             let roots: Vec<merge::Listed<'_>> = positions
                 .iter()
-                .map(|&position| &self.listed[position])
-                .map(|listed| merge::Listed {
-                    names: &listed.names,
-                    layers: survey.layers.get(&listed.descriptor.digest).map(Vec::as_slice),
+                .map(|&position| merge::Listed {
+                    names: &given[position],
+                    layers: survey.layers.get(&self.listed[position].descriptor.digest).map(Vec::as_slice),
                 })
                 .collect();
-            match merge::judge(&image.names, &image.config.diff_ids, &roots) {
+            match merge::judge(&united[config], &image.config.diff_ids, &roots) {
                 Verdict::New => left.push(image),
                 Verdict::Same { names, warning } => {
-                    for (position, names) in names {
-                        self.listed[positions[position]].names = names;
+                    if !judged.insert(config.clone()) {
+                        continue;
                     }
-                    self.listed[positions[0]].warnings.extend(warning);
+                    for (position, names) in names {
+                        insert_new(called.entry(positions[position]).or_default(), names);
+                    }
+                    insert_new(&mut self.listed[positions[0]].warnings, warning);
                 }
                 Verdict::WrongOrder => {
-                    let names = positions.iter().flat_map(|&position| self.listed[position].names.clone());
-                    image.replace(names.collect());
+                    image.replace(positions.iter().flat_map(|&position| given[position].clone()).collect());
                     wrong.extend(
                         positions.iter().map(|&position| self.listed[position].descriptor.digest.clone()),
                     );
@@ -145,8 +154,21 @@ impl Images {
                 }
             }
         }
+        for (position, names) in called {
+            self.listed[position].names = names;
+        }
         self.listed.retain(|listed| !wrong.contains(&listed.descriptor.digest));
         self.docker = left;
+    }
+
+    /// The names of all items of manifest.json that have one config.
+    fn united(&self) -> HashMap<Digest, Vec<Name>> {
+        let mut united: HashMap<Digest, Vec<Name>> = HashMap::new();
+        for image in &self.docker {
+            let names = united.entry(image.config.digest.clone()).or_default();
+            insert_new(names, image.names.iter().cloned());
+        }
+        united
     }
 
     /// Gives every image its position: what `@N` means.
@@ -162,11 +184,10 @@ impl Images {
         let listed = self.listed.iter().map(|image| {
             let digest = &image.descriptor.digest;
             let ids = std::iter::once(digest).chain(survey.configs.get(digest)).cloned().collect();
-            let subject = naming::subject(&image.names, survey.subjects.get(digest));
             Ballot {
                 names: &image.names,
                 ids,
-                about: subject.map(|subject| survey.above(&[subject])).unwrap_or_default(),
+                about: about(image, survey).map(|subject| survey.above(&[subject])).unwrap_or_default(),
             }
         });
         let mut docker = Vec::with_capacity(self.docker.len());
@@ -195,34 +216,65 @@ impl Images {
         Ok(())
     }
 
+    /// The images that are about another one of those that are left, by position: signatures and
+    /// the like. To be asked before any of them becomes another one.
+    fn companions(&self, graph: &mut Graph<'_, '_>) -> HashMap<usize, Digest> {
+        let survey = Survey::of(graph, self.listed.iter().map(|image| &image.descriptor));
+        let about = |image: &Listed| Some((image.position, about(image, &survey)?));
+        let companions = self.listed.iter().filter_map(about);
+        companions.filter(|(_, subject)| survey.documents.contains(subject)).collect()
+    }
+
     /// Leaves out what is about an image that is another one now: a signature of a digest that is
     /// gone signs nothing, and would bring in what was not wanted.
-    fn leave_strays(&mut self, graph: &mut Graph<'_, '_>, survey: &Survey, warnings: &mut Vec<String>) {
-        let about = |image: &Listed| {
-            let subject = survey.subjects.get(&image.descriptor.digest).filter(|_| image.names.is_empty())?;
-            survey.documents.contains(subject).then(|| subject.clone())
-        };
-        let own = self.listed.iter().filter(|image| about(image).is_none());
-        let mut reached = Survey::of(graph, own.map(|image| &image.descriptor)).documents;
-        let mut more = true;
-        while more {
-            more = false;
-            for image in &self.listed {
-                if about(image).is_some_and(|subject| reached.contains(&subject)) {
-                    more |= reached.insert(image.descriptor.digest.clone());
-                }
+    fn leave_strays(
+        &mut self,
+        graph: &mut Graph<'_, '_>,
+        companions: &HashMap<usize, Digest>,
+        warnings: &mut Vec<String>,
+    ) {
+        let is_own = |image: &&Listed| !companions.contains_key(&image.position);
+        let mut reached = Survey::of(graph, self.listed.iter().filter(is_own).map(|image| &image.descriptor));
+        let mut open: Vec<&Listed> = self.listed.iter().filter(|image| !is_own(image)).collect();
+        let mut strays: HashSet<usize> = HashSet::new();
+        while !open.is_empty() {
+            let (taken, rest): (Vec<&Listed>, Vec<&Listed>) =
+                open.into_iter().partition(|image| reached.documents.contains(&companions[&image.position]));
+            if taken.is_empty() {
+                strays = rest.iter().map(|image| image.position).collect();
+                break;
             }
+            reached.follow(graph, taken.into_iter().map(|image| &image.descriptor));
+            open = rest;
         }
-        self.listed.retain(|image| match about(image).filter(|subject| !reached.contains(subject)) {
-            None => true,
-            Some(subject) => {
-                let digest = &image.descriptor.digest;
-                warnings.push(format!(
-                    "{digest} was left out: it is about {subject}, which was not taken as it is"
-                ));
-                false
-            }
-        });
+        for stray in self.listed.iter().filter(|image| strays.contains(&image.position)) {
+            let digest = &stray.descriptor.digest;
+            let name = stray.names.first().map(|name| format!(" ({})", naming::spell(name)));
+            warnings.push(format!(
+                "{digest}{} was left out: it is about {}, which was not taken as it is",
+                name.unwrap_or_default(),
+                companions[&stray.position]
+            ));
+        }
+        self.listed.retain(|image| !strays.contains(&image.position));
+    }
+}
+
+/// What an image is about, if that is another one.
+fn about(image: &Listed, survey: &Survey) -> Option<Digest> {
+    let digest = &image.descriptor.digest;
+    naming::subject(&image.names, survey.subjects.get(digest))
+        .or_else(|| oci::attested(&image.entry))
+        // Mirrors tag an image with its own digest.
+        .filter(|subject| subject != digest)
+}
+
+/// Adds those of `items` that are not there.
+fn insert_new<T: PartialEq>(list: &mut Vec<T>, items: impl IntoIterator<Item = T>) {
+    for item in items {
+        if !list.contains(&item) {
+            list.push(item);
+        }
     }
 }
 
@@ -240,10 +292,20 @@ impl Surroundings for Session<'_, '_, '_> {
         oci::platform_of_config(self.graph.carrier, config)
     }
 
+    fn platform_of(&self, image: &Entry) -> Result<Option<Platform>> {
+        let Ok(descriptor) = image.descriptor() else { return Ok(None) };
+        let label = descriptor.digest.to_string();
+        let Some(bytes) = self.graph.find_bytes(descriptor, Class::Image, &label)? else { return Ok(None) };
+        let fail = |reason: String| self.graph.carrier.bad_image(&label, escape(&reason));
+        let node = Node::parse(&bytes, Class::Image).map_err(fail)?;
+        let config = node.linked(Link::Config).find(|config| oci::is_image_config(&config.media_type));
+        config.map_or(Ok(None), |config| oci::platform_of_config(self.graph.carrier, &config.digest))
+    }
+
     fn index(&self, entry: &Entry) -> Result<Option<Document>> {
         let Ok(descriptor) = entry.descriptor() else { return Ok(None) };
         let image = descriptor.digest.to_string();
-        let bytes = self.graph.bytes(descriptor, Class::Index, &image)?;
+        let Some(bytes) = self.graph.find_bytes(descriptor, Class::Index, &image)? else { return Ok(None) };
         let fail = |reason: String| self.graph.carrier.bad_image(&image, escape(&reason));
         Document::parse(&bytes).map(Some).map_err(fail)
     }

@@ -12,6 +12,7 @@ use ocirepo_store::index::Entry;
 use ocirepo_store::name::Name;
 
 use super::carrier::Carrier;
+use super::join::check_size;
 use super::layers::{Compression, Layer};
 use super::naming::Root;
 use crate::error::Result;
@@ -40,6 +41,7 @@ pub(crate) fn root(carrier: &Carrier<'_>, parts: Parts<'_>) -> Result<Root> {
     let Parts { label, config, config_size, layers, platform, names, position, warnings, format } = parts;
     let manifest =
         manifest(config, config_size, layers).map_err(|reason| carrier.bad_image(label, reason))?;
+    check_size(&manifest).map_err(|reason| carrier.bad_image(label, reason))?;
     let digest = carrier.ingest.put_bytes(&manifest)?;
     let media_type = MediaType::ImageManifest.to_string();
     Ok(Root {
@@ -65,6 +67,19 @@ pub(crate) fn describe(layer: &Layer) -> Result<Descriptor, String> {
         Compression::None => MediaType::ImageLayer,
         Compression::Gzip => MediaType::ImageLayerGzip,
         Compression::Zstd => MediaType::ImageLayerZstd,
+    };
+    descriptor(media_type, &layer.digest, layer.size, Vec::new())
+}
+
+/// The descriptor of a layer that is here, but must not be distributed.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn describe_foreign(layer: &Layer) -> Result<Descriptor, String> {
+    let media_type = match layer.compression {
+        Compression::None => MediaType::ImageLayerNonDistributable,
+        Compression::Gzip => MediaType::ImageLayerNonDistributableGzip,
+        Compression::Zstd => MediaType::ImageLayerNonDistributableZstd,
     };
     descriptor(media_type, &layer.digest, layer.size, Vec::new())
 }

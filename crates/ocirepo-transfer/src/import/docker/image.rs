@@ -83,11 +83,18 @@ impl Config {
 }
 
 impl Image {
-    /// Makes this image stand in for entries whose manifest has the layers in the wrong order.
+    /// Makes this image stand in for entries whose manifest has the layers in the wrong order. It has
+    /// the names of both then; a bare tag says nothing beside a reference with that tag.
     pub(crate) fn replace(&mut self, names: Vec<Name>) {
-        if !names.is_empty() {
-            self.names = names;
-        }
+        let own = std::mem::take(&mut self.names);
+        let is_said = |name: &Name| match name {
+            Name::Tag(tag) => {
+                own.iter().any(|own| matches!(own, Name::Full(full) if full.tag() == Some(tag)))
+            }
+            _ => own.contains(name),
+        };
+        self.names = names.into_iter().filter(|name| !is_said(name)).collect();
+        self.names.extend(own);
         let warning = "index.json lists it with its layers in the wrong order; manifest.json was followed";
         self.warnings.push(warning.to_owned());
     }
@@ -116,6 +123,12 @@ impl Image {
 
     pub(super) fn layers(&self) -> &[String] {
         self.item.layers.as_deref().unwrap_or_default()
+    }
+
+    /// Whether a layer must not be distributed.
+    pub(super) fn must_stay(&self, diff_id: &Digest) -> bool {
+        let source = self.item.sources.as_ref().and_then(|sources| sources.get(diff_id.as_str()));
+        source.is_some_and(|source| is_nondistributable(&source.media_type))
     }
 
     /// The descriptor of a layer that the archive may leave out.

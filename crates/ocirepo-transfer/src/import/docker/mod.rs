@@ -14,7 +14,7 @@ pub(crate) use manifest_json::{Item, ManifestJson, parse};
 use super::carrier::Carrier;
 use super::layers::{Layer, Layering, bad_layer};
 use super::naming::Root;
-use super::synthesis::{self, Parts, describe};
+use super::synthesis::{self, Parts, describe, describe_foreign};
 use super::task::Task;
 use crate::archive::Member;
 use crate::archive::limits::MAX_CONFIG;
@@ -85,6 +85,8 @@ pub(crate) fn import(carrier: &Carrier<'_>, images: &[Image], layering: &Layerin
                     }
                     match image.foreign(diff_id) {
                         Some(foreign) if foreign.digest().to_string() == layer.digest.as_str() => foreign,
+                        // Its urls lead to another encoding of it, under another digest.
+                        Some(_) if image.must_stay(diff_id) => describe_foreign(layer).map_err(fail)?,
                         _ => describe(layer).map_err(fail)?,
                     }
                 }

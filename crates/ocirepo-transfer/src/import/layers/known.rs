@@ -18,6 +18,12 @@ use crate::error::Result;
 use crate::import::carrier::Carrier;
 
 /// What is known of the layers of a repository.
+///
+/// A fact that is on record is about content, and says nothing of the bytes that lie in the store
+/// today. As everywhere in the store, a blob that is there is trusted once it has its right size; it
+/// is not read again, not even where the archive's own good bytes are at hand. A blob that was
+/// damaged without changing its size is therefore used as a layer like any other: `verify`, which
+/// hashes every blob anew, is what finds it.
 pub(crate) struct Known<'r> {
     repository: &'r Repository,
     facts: OnceLock<LayerFacts>,
@@ -60,9 +66,9 @@ impl<'r> Known<'r> {
         }
     }
 
-    /// The proven diffID of a blob.
-    pub(crate) fn diff_id_of(&self, blob: &Digest) -> Option<Digest> {
-        self.facts().diff_id_of(blob).cloned()
+    /// The proven diffID of a blob in one algorithm: configs are free to use any.
+    pub(crate) fn diff_id_of(&self, blob: &Digest, algorithm: Algorithm) -> Option<Digest> {
+        self.facts().diff_id_of(blob).filter(|proven| proven.algorithm() == Some(algorithm)).cloned()
     }
 
     /// The blob that `recipe` makes of a layer, if the repository has it.

@@ -90,9 +90,7 @@ impl Layering<'_> {
                 let source = Packed { origin, compression, stored: None };
                 return self.encode(carrier, &source, algorithm, expected, encoding);
             }
-            (Layers::Reuse, Some(expected)) => {
-                self.reuse(carrier, member, compression, algorithm, expected)?
-            }
+            (Layers::Reuse, _) => self.reuse(carrier, member, compression, algorithm, expected)?,
             _ => keep(carrier, member, compression, algorithm, expected)?,
         };
         self.known.note(&layer, None);
@@ -118,10 +116,14 @@ impl Layering<'_> {
         member: &Member,
         compression: Compression,
         algorithm: Algorithm,
-        expected: &Digest,
+        expected: Option<&Digest>,
     ) -> Result<Layer> {
-        let keep = || keep(carrier, member, compression, algorithm, Some(expected));
-        let Some(held) = self.known.compressed(carrier, expected) else { return keep() };
+        let keep = || keep(carrier, member, compression, algorithm, expected);
+        let held = expected.and_then(|expected| self.known.compressed(carrier, expected));
+        // Without an expectation, only what comes out tells which layer to look for.
+        if expected.is_some() && held.is_none() {
+            return keep();
+        }
         let sink = Sink::Hash(Hasher::new(Algorithm::Sha256));
         let unpacked = unpack(carrier, Origin::Member(member), compression, algorithm, sink, &mut only_hash)?;
         if compression != Compression::None
@@ -131,10 +133,13 @@ impl Layering<'_> {
         {
             return Ok(Layer { digest: own, size: member.size, compression, diff_id: unpacked.diff_id });
         }
-        if unpacked.diff_id != *expected || !carrier.ingest.has(&held.digest, held.size)? {
+        if expected.is_some_and(|expected| unpacked.diff_id != *expected) {
             return keep();
         }
-        Ok(held)
+        match held.or_else(|| self.known.compressed(carrier, &unpacked.diff_id)) {
+            Some(held) if carrier.ingest.has(&held.digest, held.size)? => Ok(held),
+            _ => keep(),
+        }
     }
 
     /// Brings a layer in under another compression. Whether it is the layer that was `expected` is

@@ -4,7 +4,7 @@
 //! names and the archive lacks makes its image sparse, which is legal and said; what a plain
 //! manifest needs must be there, or be in the repository, or be something that may be absent.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use ocirepo_store::graph::{Class, Descriptor, Edge, Link, Node, is_nondistributable};
@@ -294,30 +294,54 @@ impl<'g, 'a, 'c> Walk<'g, 'a, 'c> {
 
     /// The roots that lack something that they may lack, each with what it is.
     fn sparse_roots(&self) -> Vec<(Digest, String)> {
-        let mut lacking: BTreeMap<&Digest, Vec<String>> = BTreeMap::new();
-        for (_, manifest) in &self.missing {
-            let platform = self.platforms.get(manifest).cloned().unwrap_or_else(|| manifest.to_string());
-            let platform = escape(&platform);
-            let above = above(&self.parents, std::slice::from_ref(manifest));
-            for root in above.iter().filter_map(|digest| self.labels.get_key_value(digest)) {
-                let platforms = lacking.entry(root.0).or_default();
-                if !platforms.contains(&platform) {
-                    platforms.push(platform.clone());
-                }
+        // What has the same parents is below the same roots, so those are looked for once.
+        let mut groups: BTreeMap<Vec<&Digest>, BTreeSet<String>> = BTreeMap::new();
+        let manifests: HashSet<&Digest> = self.missing.iter().map(|(_, manifest)| manifest).collect();
+        for manifest in manifests {
+            let platform = self.platforms.get(manifest).map_or(manifest.as_str(), String::as_str);
+            let is_root = self.labels.contains_key(manifest);
+            let parents = self.parents.get(manifest).into_iter().flatten();
+            let mut above: Vec<&Digest> = parents.chain(is_root.then_some(manifest)).collect();
+            above.sort_unstable();
+            above.dedup();
+            groups.entry(above).or_default().insert(escape(platform));
+        }
+        let groups: Vec<(Vec<&Digest>, BTreeSet<String>)> = groups.into_iter().collect();
+        let mut lacking: BTreeMap<&Digest, Vec<usize>> = BTreeMap::new();
+        for (number, (parents, _)) in groups.iter().enumerate() {
+            let parents: Vec<Digest> = parents.iter().copied().cloned().collect();
+            let above = above(&self.parents, &parents);
+            for (root, _) in above.iter().filter_map(|digest| self.labels.get_key_value(digest)) {
+                lacking.entry(root).or_default().push(number);
             }
         }
-        lacking
-            .into_iter()
-            .map(|(root, mut platforms)| {
-                platforms.sort_unstable();
-                (root.clone(), platforms.join(", "))
-            })
-            .collect()
+        let mut texts: HashMap<Vec<usize>, String> = HashMap::new();
+        let mut roots = Vec::with_capacity(lacking.len());
+        for (root, numbers) in lacking {
+            let text = texts.entry(numbers).or_insert_with_key(|numbers| {
+                let platforms = numbers.iter().flat_map(|&number| &groups[number].1);
+                enumerate(&platforms.map(String::as_str).collect())
+            });
+            roots.push((root.clone(), text.clone()));
+        }
+        roots
     }
 
     fn schema1_warning(&self, root: &Digest) -> Option<String> {
         self.schema1
             .contains(root)
             .then(|| "it is in docker's schema 1, which current tools refuse; it is kept as it is".to_owned())
+    }
+}
+
+/// So many platforms are named in a message.
+const MAX_NAMED: usize = 20;
+
+fn enumerate(platforms: &BTreeSet<&str>) -> String {
+    let named: Vec<&str> = platforms.iter().copied().take(MAX_NAMED).collect();
+    let named = named.join(", ");
+    match platforms.len().saturating_sub(MAX_NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
     }
 }

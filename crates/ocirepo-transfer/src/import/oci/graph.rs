@@ -11,6 +11,7 @@ use ocirepo_store::graph::{Class, Descriptor, Node};
 
 use crate::error::{Result, escape};
 use crate::import::carrier::{Carrier, Document};
+use crate::import::join::check_size;
 
 /// What stands behind a descriptor.
 #[derive(Debug, Clone)]
@@ -21,17 +22,23 @@ pub(crate) enum Held {
     Absent,
 }
 
+/// So many bytes of documents are held; what comes then is read each time. A parsed document takes
+/// about three times its size.
+const MAX_CACHED: u64 = 64 << 20;
+
 /// Documents by digest, and by the class that they were read as.
 pub(crate) struct Graph<'a, 'c> {
     pub(crate) carrier: &'a Carrier<'c>,
     held: HashMap<(Digest, Class), Held>,
     sizes: HashMap<Digest, u64>,
+    /// How many bytes of documents are held.
+    cached: u64,
     made: HashMap<Digest, Vec<u8>>,
 }
 
 impl<'a, 'c> Graph<'a, 'c> {
     pub(crate) fn new(carrier: &'a Carrier<'c>) -> Self {
-        Self { carrier, held: HashMap::new(), sizes: HashMap::new(), made: HashMap::new() }
+        Self { carrier, held: HashMap::new(), sizes: HashMap::new(), cached: 0, made: HashMap::new() }
     }
 
     /// The document that a descriptor describes. `size` is what it declares, `image` is for messages.
@@ -59,7 +66,11 @@ impl<'a, 'c> Graph<'a, 'c> {
             Document::Data => Held::Data,
             Document::Absent => Held::Absent,
         };
-        self.held.insert(key, held.clone());
+        let size = self.sizes.get(&descriptor.digest).copied().unwrap_or_default();
+        if self.cached + size <= MAX_CACHED {
+            self.cached += size;
+            self.held.insert(key, held.clone());
+        }
         Ok(held)
     }
 
@@ -85,12 +96,26 @@ impl<'a, 'c> Graph<'a, 'c> {
     /// # Errors
     /// When they cannot be had any more.
     pub(crate) fn bytes(&self, descriptor: &Descriptor, class: Class, image: &str) -> Result<Vec<u8>> {
+        let bytes = self.find_bytes(descriptor, class, image)?;
+        bytes.ok_or_else(|| self.carrier.missing(image, &descriptor.digest))
+    }
+
+    /// The bytes of a document, if it is there.
+    ///
+    /// # Errors
+    /// When it is there, but is not what the descriptor says.
+    pub(crate) fn find_bytes(
+        &self,
+        descriptor: &Descriptor,
+        class: Class,
+        image: &str,
+    ) -> Result<Option<Vec<u8>>> {
         if let Some(made) = self.made.get(&descriptor.digest) {
-            return Ok(made.clone());
+            return Ok(Some(made.clone()));
         }
         match self.carrier.load(descriptor, class, None, image)? {
-            Document::Content(bytes) => Ok(bytes),
-            _ => Err(self.carrier.missing(image, &descriptor.digest)),
+            Document::Content(bytes) => Ok(Some(bytes)),
+            Document::Data | Document::Absent => Ok(None),
         }
     }
 
@@ -100,6 +125,7 @@ impl<'a, 'c> Graph<'a, 'c> {
     /// When it is not one.
     pub(crate) fn make(&mut self, class: Class, bytes: Vec<u8>) -> Result<Digest> {
         let digest = Digest::sha256(&bytes);
+        check_size(&bytes).map_err(|reason| self.carrier.bad_image(digest.as_str(), reason))?;
         let node = Rc::new(self.parse(&digest, class, &bytes, digest.as_str())?);
         self.held.insert((digest.clone(), class), Held::Node(node));
         self.sizes.insert(digest.clone(), bytes.len() as u64);

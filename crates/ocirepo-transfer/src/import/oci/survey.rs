@@ -23,27 +23,36 @@ pub(crate) struct Survey {
     pub(crate) subjects: HashMap<Digest, Digest>,
     manifests: HashMap<Digest, Vec<Digest>>,
     parents: HashMap<Digest, Vec<Digest>>,
+    visited: HashSet<(Digest, Class)>,
 }
 
 impl Survey {
     /// Follows everything below `roots`.
     pub(crate) fn of<'d>(graph: &mut Graph<'_, '_>, roots: impl Iterator<Item = &'d Descriptor>) -> Self {
         let mut survey = Self::default();
-        let mut visited: HashSet<(Digest, Class)> = HashSet::new();
+        survey.follow(graph, roots);
+        survey
+    }
+
+    /// Follows everything below more roots.
+    pub(crate) fn follow<'d>(
+        &mut self,
+        graph: &mut Graph<'_, '_>,
+        roots: impl Iterator<Item = &'d Descriptor>,
+    ) {
         let mut open: Vec<(Descriptor, Option<u64>)> =
             roots.map(|root| (root.clone(), Some(root.size))).collect();
         while let Some((descriptor, size)) = open.pop() {
             let class = Class::of(&descriptor.media_type);
-            if !class.is_document() || !visited.insert((descriptor.digest.clone(), class)) {
+            if !class.is_document() || !self.visited.insert((descriptor.digest.clone(), class)) {
                 continue;
             }
             let Ok(Held::Node(node)) = graph.load(&descriptor, class, size, "") else { continue };
-            survey.note(&descriptor.digest, class, &node);
+            self.note(&descriptor.digest, class, &node);
             for edge in node.edges.iter().filter(|edge| edge.class().is_document()) {
                 open.push((edge.descriptor.clone(), edge.sized.then_some(edge.descriptor.size)));
             }
         }
-        survey
     }
 
     fn note(&mut self, digest: &Digest, class: Class, node: &Node) {

@@ -4,8 +4,13 @@
 //! the meantime. Order is data: an entry that is moved to another digest keeps its place, and new
 //! entries are appended.
 
+#[cfg(test)]
+mod model;
+mod slots;
+
 use std::collections::{BTreeSet, HashSet};
 
+use self::slots::Slots;
 use super::document::Document;
 use super::entry::Entry;
 use crate::error::{Error, Result};
@@ -33,53 +38,16 @@ pub struct PutOutcome {
     pub displaced: Vec<String>,
 }
 
-/// Puts several entries, in order. Bringing many new names into a large index is linear.
+/// Puts several entries, each as [`put`] does, in order. The time it takes grows with the number of
+/// entries and puts, not with one times the other.
 ///
 /// # Errors
-/// Those of [`put`].
+/// Those of [`put`]; what was put before stays in `document`.
 pub fn put_all(document: &mut Document, policy: RefPolicy, puts: &[Put]) -> Result<Vec<PutOutcome>> {
-    let mut taken: HashSet<String> = HashSet::new();
-    for entry in document.entries() {
-        taken.extend(claims(entry.name(), entry.ref_name(), entry.digest_text()));
-    }
-    let mut outcomes = Vec::with_capacity(puts.len());
-    for item in puts {
-        let ref_name = item.name.as_ref().and_then(|name| name.ref_name(policy));
-        let own: Vec<String> =
-            claims(item.name.as_ref(), ref_name.as_deref(), item.entry.digest_text()).collect();
-        let is_new = item.name.is_some() && own.iter().all(|claim| !taken.contains(claim));
-        if is_new {
-            check_digest(item)?;
-            append(document, item, ref_name.as_deref())?;
-            outcomes.push(PutOutcome { previous: None, unchanged: false, displaced: Vec::new() });
-        } else {
-            outcomes.push(put(document, policy, item)?);
-        }
-        taken.extend(own);
-    }
-    Ok(outcomes)
-}
-
-/// What an entry lays claim to: if nobody else does to any of it, it can simply be appended.
-fn claims<'a>(
-    name: Option<&'a Name>,
-    ref_name: Option<&'a str>,
-    digest: Option<&'a str>,
-) -> impl Iterator<Item = String> + 'a {
-    let name = name.map(|name| format!("name {name}"));
-    name.into_iter()
-        .chain(ref_name.map(|text| format!("ref {text}")))
-        .chain(digest.map(|text| format!("digest {text}")))
-}
-
-/// A name that ends in a digest must be the name of the image of that digest.
-fn check_digest(put: &Put) -> Result<()> {
-    let Some(Name::Full(reference)) = &put.name else { return Ok(()) };
-    if reference.digest().is_none_or(|digest| put.entry.digest() == Some(digest)) {
-        return Ok(());
-    }
-    let reason = "the image has another digest";
-    Err(Error::InvalidReference { text: reference.to_string(), reason })
+    let mut slots = Slots::new(std::mem::take(document.entries_mut()));
+    let outcomes = puts.iter().map(|put| put_into(&mut slots, policy, put)).collect();
+    *document.entries_mut() = slots.into_entries();
+    outcomes
 }
 
 /// Puts an entry under its name.
@@ -92,93 +60,109 @@ fn check_digest(put: &Put) -> Result<()> {
 /// [`Error::TagConflict`] when an image of another digest holds the ref.name, and
 /// [`Error::InvalidReference`] when the name ends in the digest of another image.
 pub fn put(document: &mut Document, policy: RefPolicy, put: &Put) -> Result<PutOutcome> {
-    let fail = |reason| Error::StrangeEntry { position: document.entries().len(), reason };
-    let Some(name) = &put.name else {
-        let entry = put.entry.with_names(None, None).map_err(fail)?;
-        return Ok(put_nameless(document, entry));
-    };
+    let mut slots = Slots::new(std::mem::take(document.entries_mut()));
+    let outcome = put_into(&mut slots, policy, put);
+    *document.entries_mut() = slots.into_entries();
+    outcome
+}
+
+/// A name that ends in a digest must be the name of the image of that digest.
+fn check_digest(put: &Put) -> Result<()> {
+    let Some(Name::Full(reference)) = &put.name else { return Ok(()) };
+    if reference.digest().is_none_or(|digest| put.entry.digest() == Some(digest)) {
+        return Ok(());
+    }
+    let reason = "the image has another digest";
+    Err(Error::InvalidReference { text: reference.to_string(), reason })
+}
+
+fn put_into(slots: &mut Slots, policy: RefPolicy, put: &Put) -> Result<PutOutcome> {
+    let Some(name) = &put.name else { return put_nameless(slots, &put.entry) };
     check_digest(put)?;
     let wanted = name.ref_name(policy);
     let digest = put.entry.digest_text();
-    let displaced = displace(document, name, wanted.as_deref(), digest, put.replace)?;
-    let is_written = |entry: &Entry| entry.ref_name() == wanted.as_deref() && entry.name() != Some(name);
-    let ref_name = wanted.clone().filter(|_| !document.entries().iter().any(is_written));
-    let rename = |entry: &Entry| entry.with_names(name.image_name().as_deref(), ref_name.as_deref());
-    let entries = document.entries_mut();
+    let displaced = displace(slots, name, wanted.as_deref(), digest, put.replace)?;
 
-    let holders: Vec<usize> = (0..entries.len()).filter(|&n| entries[n].name() == Some(name)).collect();
-    if let Some(&first) = holders.first() {
-        let other = holders.iter().find(|&&n| entries[n].digest_text() != digest);
-        let Some(&other) = other else {
+    let first = slots.with_name(name).next();
+    if let Some(first) = first {
+        let is_other = |entry: &&Entry| entry.digest_text() != digest;
+        let other = slots.with_name(name).find_map(|position| slots.get(position).filter(is_other));
+        let Some(other) = other else {
             let previous = digest.map(str::to_owned);
             return Ok(PutOutcome { previous, unchanged: displaced.is_empty(), displaced });
         };
-        let previous = entries[other].digest_text().map(str::to_owned);
-        let fail = |reason| Error::StrangeEntry { position: first, reason };
-        entries[first] = rename(&put.entry).map_err(fail)?;
-        let mut position = 0;
-        entries.retain(|entry| {
-            let nameless_twin = entry.name().is_none() && entry.digest_text() == digest;
-            let keep = position == first || !(holders.contains(&position) || nameless_twin);
-            position += 1;
-            keep
-        });
+        let previous = other.digest_text().map(str::to_owned);
+        let entry = rename(slots, &put.entry, name, wanted, || slots.place_of(first))?;
+        let gone: Vec<usize> = slots.with_name(name).skip(1).chain(slots.nameless(digest)).collect();
+        gone.into_iter().for_each(|position| slots.take(position));
+        slots.set(first, entry);
         return Ok(PutOutcome { previous, unchanged: false, displaced });
     }
-    let nameless = entries.iter().position(|entry| entry.name().is_none() && entry.digest_text() == digest);
-    match nameless {
-        Some(position) => {
-            let fail = |reason| Error::StrangeEntry { position, reason };
-            entries[position] = rename(&entries[position]).map_err(fail)?;
+    let nameless = slots.nameless(digest).next();
+    match nameless.and_then(|position| Some((position, slots.get(position)?))) {
+        Some((position, old)) => {
+            let entry = rename(slots, old, name, wanted, || slots.place_of(position))?;
+            slots.set(position, entry);
         }
-        None => append(document, put, ref_name.as_deref())?,
+        None => {
+            let entry = rename(slots, &put.entry, name, wanted, || slots.end())?;
+            slots.push(entry);
+        }
     }
     Ok(PutOutcome { previous: None, unchanged: false, displaced })
 }
 
-/// Appends an entry under its name.
-fn append(document: &mut Document, put: &Put, ref_name: Option<&str>) -> Result<()> {
-    let image_name = put.name.as_ref().and_then(Name::image_name);
-    let fail = |reason| Error::StrangeEntry { position: document.entries().len(), reason };
-    let entry = put.entry.with_names(image_name.as_deref(), ref_name).map_err(fail)?;
-    document.entries_mut().push(entry);
-    Ok(())
+/// `entry` under `name`, with the ref.name `wanted` unless that is written elsewhere.
+fn rename(
+    slots: &Slots,
+    entry: &Entry,
+    name: &Name,
+    wanted: Option<String>,
+    place: impl Fn() -> usize,
+) -> Result<Entry> {
+    let is_written = |wanted: &str| {
+        slots.with_ref_name(wanted).any(|n| slots.get(n).is_some_and(|other| other.name() != Some(name)))
+    };
+    let ref_name = wanted.filter(|wanted| !is_written(wanted));
+    entry
+        .with_names(name.image_name().as_deref(), ref_name.as_deref())
+        .map_err(|reason| Error::StrangeEntry { position: place(), reason })
 }
 
-fn put_nameless(document: &mut Document, entry: Entry) -> PutOutcome {
-    let known = document.entries().iter().any(|old| old.digest_text() == entry.digest_text());
+fn put_nameless(slots: &mut Slots, entry: &Entry) -> Result<PutOutcome> {
+    let fail = |reason| Error::StrangeEntry { position: slots.end(), reason };
+    let entry = entry.with_names(None, None).map_err(fail)?;
+    let known = slots.has_digest(entry.digest_text());
     if !known {
-        document.entries_mut().push(entry);
+        slots.push(entry);
     }
-    PutOutcome { previous: None, unchanged: known, displaced: Vec::new() }
+    Ok(PutOutcome { previous: None, unchanged: known, displaced: Vec::new() })
 }
 
 /// Makes sure that nobody else of another digest has `ref_name`, removing them if that is wished.
 fn displace(
-    document: &mut Document,
+    slots: &mut Slots,
     name: &Name,
     ref_name: Option<&str>,
     digest: Option<&str>,
     replace: bool,
 ) -> Result<Vec<String>> {
     let Some(tag) = ref_name else { return Ok(Vec::new()) };
-    let claims = |entry: &Entry| {
-        entry.ref_name() == Some(tag)
-            && entry.digest_text() != digest
-            && entry.name().is_some_and(|held| held != name)
-    };
-    let describe = |entry: &Entry| {
-        let held = entry.name().map_or_else(String::new, ToString::to_string);
-        format!("{held}@{}", entry.digest_text().unwrap_or("?"))
-    };
-    let holders: Vec<String> =
-        document.entries().iter().filter(|entry| claims(entry)).map(describe).collect();
+    let mut positions = Vec::new();
+    let mut holders = Vec::new();
+    for position in slots.others_with_ref_name(tag, digest) {
+        let Some(entry) = slots.get(position) else { continue };
+        if let Some(held) = entry.name().filter(|held| *held != name) {
+            positions.push(position);
+            holders.push(format!("{held}@{}", entry.digest_text().unwrap_or("?")));
+        }
+    }
     if !holders.is_empty() && !replace {
         let claimant = format!("{name}@{}", digest.unwrap_or("?"));
         let holders = std::iter::once(claimant).chain(holders).collect();
         return Err(Error::TagConflict { tag: tag.to_owned(), holders });
     }
-    document.entries_mut().retain(|entry| !claims(entry));
+    positions.into_iter().for_each(|position| slots.take(position));
     Ok(holders)
 }
 
@@ -306,5 +290,36 @@ mod tests {
             add(&mut document, RefPolicy::Tag, "b", Some("mirror/b:3.11"), false).is_ok(),
             "one digest, one tag"
         );
+    }
+
+    /// How often entries are looked at when `puts` go into what is left of the puts before them.
+    fn looks(policy: RefPolicy, rounds: &[Vec<Put>]) -> usize {
+        let mut slots = Slots::new(Vec::new());
+        for put in rounds.iter().flatten() {
+            put_into(&mut slots, policy, put).unwrap();
+        }
+        slots.looks.get()
+    }
+
+    #[test]
+    fn what_many_puts_take_grows_with_their_number_alone() {
+        const MANY: usize = 1000;
+        let named = |content: String, name: String| Put {
+            entry: entry(&content),
+            name: Some(Name::parse(&name).unwrap()),
+            replace: false,
+        };
+        let all = |put: &dyn Fn(usize) -> Put| (0..MANY).map(put).collect::<Vec<Put>>();
+        let many_names = all(&|n| named("one".to_owned(), format!("image:{n}")));
+        let moved = all(&|n| named("two".to_owned(), format!("image:{n}")));
+        let one_tag = all(&|n| named("one".to_owned(), format!("image{n}:1")));
+        let nameless = all(&|n| Put { entry: entry(&n.to_string()), name: None, replace: false });
+        let baptised = all(&|n| named(n.to_string(), format!("image:{n}")));
+        for rounds in [vec![many_names.clone(), moved, many_names], vec![one_tag], vec![nameless, baptised]] {
+            for policy in [RefPolicy::Full, RefPolicy::Tag] {
+                let (looks, puts) = (looks(policy, &rounds), rounds.iter().map(Vec::len).sum::<usize>());
+                assert!(looks <= 4 * puts, "{looks} for {puts} puts under {policy}");
+            }
+        }
     }
 }

@@ -1,0 +1,148 @@
+//! The entries of a document while they are edited, with what tells where to look.
+//!
+//! An entry that is taken out leaves a gap, so that positions stay what they are until
+//! [`Slots::into_entries`]. Every question is answered from an index; none walks over all entries,
+//! so that many edits of a large document take time for each edit, not for each entry as well.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::index::entry::Entry;
+use crate::name::Name;
+
+/// A digest as it is spelled, if there is one.
+type DigestText = Option<String>;
+
+pub(super) struct Slots {
+    entries: Vec<Option<Entry>>,
+    names: HashMap<Name, BTreeSet<usize>>,
+    /// By digest as well: what another image holds is asked for, among many that this one does.
+    ref_names: HashMap<String, BTreeMap<DigestText, BTreeSet<usize>>>,
+    digests: HashMap<DigestText, BTreeSet<usize>>,
+    nameless: HashMap<DigestText, BTreeSet<usize>>,
+    /// How often an entry was looked at.
+    #[cfg(test)]
+    pub(super) looks: std::cell::Cell<usize>,
+}
+
+impl Slots {
+    pub(super) fn new(entries: Vec<Entry>) -> Self {
+        let mut slots = Self {
+            entries: Vec::with_capacity(entries.len()),
+            names: HashMap::new(),
+            ref_names: HashMap::new(),
+            digests: HashMap::new(),
+            nameless: HashMap::new(),
+            #[cfg(test)]
+            looks: std::cell::Cell::new(0),
+        };
+        for entry in entries {
+            slots.push(entry);
+        }
+        slots
+    }
+
+    pub(super) fn into_entries(self) -> Vec<Entry> {
+        self.entries.into_iter().flatten().collect()
+    }
+
+    /// The entry at a position that one of the questions below gave; `None` for a gap.
+    pub(super) fn get(&self, position: usize) -> Option<&Entry> {
+        #[cfg(test)]
+        self.looks.set(self.looks.get() + 1);
+        self.entries.get(position)?.as_ref()
+    }
+
+    /// Where the entry at `position` stands when the gaps are closed. The one thing that takes
+    /// longer the more entries there are: for messages.
+    pub(super) fn place_of(&self, position: usize) -> usize {
+        self.entries.iter().take(position).flatten().count()
+    }
+
+    /// The place of an entry that would be appended.
+    pub(super) fn end(&self) -> usize {
+        self.place_of(self.entries.len())
+    }
+
+    pub(super) fn push(&mut self, entry: Entry) {
+        let position = self.entries.len();
+        self.note(position, &entry);
+        self.entries.push(Some(entry));
+    }
+
+    pub(super) fn set(&mut self, position: usize, entry: Entry) {
+        self.take(position);
+        self.note(position, &entry);
+        self.entries[position] = Some(entry);
+    }
+
+    pub(super) fn take(&mut self, position: usize) {
+        let Some(entry) = self.entries.get_mut(position).and_then(Option::take) else { return };
+        let digest = digest_of(&entry);
+        match entry.name() {
+            Some(name) => forget(&mut self.names, name, position),
+            None => forget(&mut self.nameless, &digest, position),
+        }
+        if let Some(ref_name) = entry.ref_name()
+            && let Some(holders) = self.ref_names.get_mut(ref_name)
+            && let Some(positions) = holders.get_mut(&digest)
+        {
+            positions.remove(&position);
+            if positions.is_empty() {
+                holders.remove(&digest);
+            }
+        }
+        forget(&mut self.digests, &digest, position);
+    }
+
+    /// Who has this name, in order.
+    pub(super) fn with_name(&self, name: &Name) -> impl Iterator<Item = usize> {
+        self.names.get(name).into_iter().flatten().copied()
+    }
+
+    /// Who has this ref.name, in no order that means anything.
+    pub(super) fn with_ref_name(&self, ref_name: &str) -> impl Iterator<Item = usize> {
+        self.ref_names.get(ref_name).into_iter().flat_map(BTreeMap::values).flatten().copied()
+    }
+
+    /// Who of another digest has this ref.name, in order.
+    pub(super) fn others_with_ref_name(&self, ref_name: &str, digest: Option<&str>) -> BTreeSet<usize> {
+        let holders = self.ref_names.get(ref_name).into_iter().flatten();
+        let others = holders.filter(|(other, _)| other.as_deref() != digest);
+        others.flat_map(|(_, positions)| positions).copied().collect()
+    }
+
+    pub(super) fn has_digest(&self, digest: Option<&str>) -> bool {
+        self.digests.contains_key(&digest.map(str::to_owned))
+    }
+
+    /// The nameless entries of this digest, in order.
+    pub(super) fn nameless(&self, digest: Option<&str>) -> impl Iterator<Item = usize> {
+        self.nameless.get(&digest.map(str::to_owned)).into_iter().flatten().copied()
+    }
+
+    fn note(&mut self, position: usize, entry: &Entry) {
+        let digest = digest_of(entry);
+        self.digests.entry(digest.clone()).or_default().insert(position);
+        if let Some(ref_name) = entry.ref_name() {
+            let holders = self.ref_names.entry(ref_name.to_owned()).or_default();
+            holders.entry(digest.clone()).or_default().insert(position);
+        }
+        match entry.name() {
+            Some(name) => self.names.entry(name.clone()).or_default().insert(position),
+            None => self.nameless.entry(digest).or_default().insert(position),
+        };
+    }
+}
+
+fn digest_of(entry: &Entry) -> DigestText {
+    entry.digest_text().map(str::to_owned)
+}
+
+fn forget<K: std::hash::Hash + Eq>(index: &mut HashMap<K, BTreeSet<usize>>, key: &K, position: usize) {
+    if let Some(positions) = index.get_mut(key) {
+        positions.remove(&position);
+        if positions.is_empty() {
+            index.remove(key);
+        }
+    }
+}
