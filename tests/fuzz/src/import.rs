@@ -140,9 +140,6 @@ fn check_imported(bench: &Bench, imported: &Imported, case: &Case<'_>) {
     for way in WAYS {
         let repository = bench.repository(way);
         check_sound(&repository, imported, case.start, way);
-        if displaces_itself(case) {
-            continue;
-        }
         let document = repository.index().expect("index.json was just written");
         for image in &imported.images {
             let query = image.reference.clone().unwrap_or_else(|| image.digest.to_string());
@@ -153,7 +150,7 @@ fn check_imported(bench: &Bench, imported: &Imported, case: &Case<'_>) {
         }
     }
     // What is reused may be another layer once everything is there.
-    if case.options.layers == Layers::Reuse || displaces_itself(case) {
+    if case.options.layers == Layers::Reuse {
         return;
     }
     let index = bench.contents(Way::File)[Path::new("index.json")].clone();
@@ -166,12 +163,6 @@ fn check_imported(bench: &Bench, imported: &Imported, case: &Case<'_>) {
     }
 }
 
-/// An open finding (`findings/docker_import/one-tag-for-two-images-and-replace`): two images of one
-/// source that share a tag take it from each other, and only the last of them is there afterwards.
-fn displaces_itself(case: &Case<'_>) -> bool {
-    case.options.replace && case.start.policy == RefPolicy::Tag
-}
-
 /// Whether nothing is wrong with what came in, nothing came in that no image needs, and nothing that
 /// would keep `gc` from its work.
 fn check_sound(repository: &Repository, imported: &Imported, start: Start, way: Way) {
@@ -180,24 +171,15 @@ fn check_sound(repository: &Repository, imported: &Imported, start: Start, way: 
     // What an index lacks is legal and warned of, down to a layer of one of its manifests.
     let is_sparse =
         imported.images.iter().flat_map(|image| &image.warnings).any(|text| text.contains("sparse"));
-    let is_allowed = |finding: &verify::Finding| {
-        finding.severity() != verify::Severity::Error
-            || is_sparse && finding.kind == verify::Kind::Missing
-            || is_open(&finding.message)
-    };
-    let error = report.findings.iter().find(|finding| !is_allowed(finding));
+    let error = report.findings.iter().find(|finding| {
+        finding.severity() == verify::Severity::Error && !(is_sparse && finding.kind == verify::Kind::Missing)
+    });
     assert!(error.is_none(), "{way:?}: {error:?}");
     let plan = gc::plan(repository, &gc::Options::default());
     let plan = plan.unwrap_or_else(|error| panic!("{way:?}: {error}"));
     // A name may have moved away from the image that was there.
     assert!(plan.garbage.is_empty() || start.is_filled, "{way:?}: garbage came in: {:?}", plan.garbage);
-    let is_open = report.findings.iter().any(|finding| is_open(&finding.message));
-    assert!(plan.refusals.is_empty() || is_open, "{way:?}: {:?} {:?}", plan.refusals, plan.broken);
-}
-
-/// An open finding (`findings/docker_import/two-sizes`): two sizes for one manifest that is not there.
-fn is_open(message: &str) -> bool {
-    message.contains("one descriptor gives it")
+    assert!(plan.refusals.is_empty(), "{way:?}: {:?} {:?}", plan.refusals, plan.broken);
 }
 
 type Row = (Option<String>, String, Vec<String>, &'static str);

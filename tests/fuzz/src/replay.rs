@@ -1,20 +1,33 @@
 //! The committed inputs of a target, one after the other.
 
 use std::fs;
+use std::panic::{UnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-/// Checks every seed and every finding of a target. The name of the one that fails is printed.
+/// Checks every seed of a target and every finding that was mended. The name of the one that fails
+/// is printed.
 ///
 /// # Panics
 /// When there are no seeds, and when `check` does.
 pub(crate) fn each(target: &str, mut check: impl FnMut(&[u8])) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz");
-    let seeds = files(&root.join("seeds").join(target));
+    let seeds = files("seeds", target);
     assert!(!seeds.is_empty(), "there are no seeds for {target}");
-    for path in seeds.into_iter().chain(files(&root.join("findings").join(target))) {
+    for path in seeds.into_iter().chain(files("findings", target)) {
         let name = Name(&path);
-        check(&fs::read(&path).expect("a committed file can be read"));
+        check(&read(&path));
         std::mem::forget(name);
+    }
+}
+
+/// Checks every finding that is known and not mended yet, so that it is noticed when it is.
+///
+/// # Panics
+/// When `check` does not.
+pub(crate) fn open(target: &str, check: impl Fn(&[u8]) + UnwindSafe + Copy) {
+    for path in files("open", target) {
+        let content = read(&path);
+        let done = catch_unwind(move || check(&content));
+        assert!(done.is_err(), "{} is mended: move it to tests/fuzz/findings", path.display());
     }
 }
 
@@ -28,8 +41,13 @@ impl Drop for Name<'_> {
     }
 }
 
-fn files(directory: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+fn read(path: &Path) -> Vec<u8> {
+    fs::read(path).expect("a committed file can be read")
+}
+
+fn files(directory: &str, target: &str) -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz");
+    let entries = fs::read_dir(root.join(directory).join(target)).into_iter().flatten().flatten();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
     files.sort();
     files

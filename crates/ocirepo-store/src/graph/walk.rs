@@ -7,7 +7,6 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::descriptor::Platform;
 use super::load::{Loaded, Wanted, load};
 use super::media_type::{Class, is_nondistributable};
 use super::node::{Edge, Link, Node};
@@ -35,8 +34,6 @@ pub struct Blob {
     pub may_be_absent: bool,
     /// Whether it stands somewhere as a document, that is, was opened.
     pub is_document: bool,
-    /// Whether an index gives it the platform `unknown/unknown`, as it does with attestations.
-    pub is_attestation: bool,
     roles: u8,
 }
 
@@ -156,7 +153,6 @@ impl Graph {
             parents: Vec::new(),
             may_be_absent: false,
             is_document: false,
-            is_attestation: false,
             roles: 0,
         });
         id
@@ -303,7 +299,6 @@ impl<'a> Walk<'a> {
         blob.size = blob.size.or(size);
         blob.may_be_absent |=
             descriptor.has_urls || descriptor.data.is_some() || is_nondistributable(&descriptor.media_type);
-        blob.is_attestation |= descriptor.platform.as_ref().is_some_and(Platform::is_unknown);
         if let Some(parent) = parent
             && blob.parents.last() != Some(&parent)
         {

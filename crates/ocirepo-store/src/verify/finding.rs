@@ -24,8 +24,7 @@ pub enum Kind {
     BrokenManifest,
     /// One name stands for several digests.
     AmbiguousName,
-    /// A child of an index, or what only such a child needs while another is complete, is not
-    /// there: a sparse image.
+    /// A child of an index is not there: a sparse image.
     Sparse,
     /// A blob that its descriptor allows to be absent is absent.
     Absent,

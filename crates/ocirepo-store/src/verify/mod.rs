@@ -5,7 +5,6 @@
 
 mod finding;
 mod hash;
-mod sparse;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -20,7 +19,6 @@ use crate::index::{Document, Entry};
 use crate::ingest;
 use crate::progress::Progress;
 use crate::repository::Repository;
-use sparse::Sparse;
 
 /// What to verify.
 #[derive(Debug, Clone, Default)]
@@ -110,7 +108,7 @@ struct Findings<'a> {
     found: Vec<Finding>,
 }
 
-impl<'a> Findings<'a> {
+impl Findings<'_> {
     fn add(&mut self, kind: Kind, blob: BlobId, message: String) {
         let digest = &self.graph.blob(blob).digest;
         self.found.push(Finding {
@@ -159,20 +157,7 @@ impl<'a> Findings<'a> {
         }
     }
 
-    /// Which images are sparse: told by what is not sound, and need not be.
-    fn sparse(&self) -> Sparse<'a> {
-        let broken = self.graph.faults.iter().filter_map(|fault| match fault {
-            Fault::Broken { blob, .. } | Fault::Missing { blob } => Some(*blob),
-            Fault::BrokenEntry { .. } => None,
-        });
-        let unsound =
-            self.graph.blobs().map(|(id, _)| id).filter(|&id| {
-                !(self.is_sound(id) || self.is_absent(id) && self.graph.blob(id).may_be_absent)
-            });
-        Sparse::new(self.graph, broken.chain(unsound).collect())
-    }
-
-    /// Whether a blob has the size and the digest it should have.
+    /// Whether a document has the size and the digest it should have.
     fn is_sound(&self, blob: BlobId) -> bool {
         let blob = self.graph.blob(blob);
         let Some(state) = self.state.get(&blob.digest) else { return false };
@@ -195,7 +180,6 @@ impl<'a> Findings<'a> {
 
     /// Every blob that the images need.
     fn blobs(&mut self) {
-        let mut sparse = None;
         for (id, blob) in self.graph.blobs() {
             let Some(state) = self.state.get(&blob.digest) else { continue };
             if let Some(error) = &state.error {
@@ -206,13 +190,7 @@ impl<'a> Findings<'a> {
                 if blob.may_be_absent {
                     self.add(Kind::Absent, id, "it is not there, which its descriptor allows".to_owned());
                 } else if !blob.is_document && !self.is_guess(id) {
-                    let sparse = sparse.get_or_insert_with(|| self.sparse());
-                    if sparse.explains(id) {
-                        let reason = "only children of an index need it that are not all there";
-                        self.add(Kind::Sparse, id, format!("it is not there; {reason}"));
-                    } else {
-                        self.add(Kind::Missing, id, "it is not there".to_owned());
-                    }
+                    self.add(Kind::Missing, id, "it is not there".to_owned());
                 }
                 continue;
             };

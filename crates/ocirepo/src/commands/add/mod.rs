@@ -36,7 +36,7 @@ pub(crate) struct Args {
     /// Archives and layout directories
     #[arg(required_unless_present = "list", value_name = "SOURCE")]
     sources: Vec<String>,
-    /// Add the sources that a file lists, a line each: SOURCE [REF]; - is standard input
+    /// Add the sources that a file lists, a line each, the name behind the source; - is standard input
     #[arg(short = 'f', long = "file", value_name = "LIST")]
     list: Option<String>,
     /// The name for the one image in the one source
@@ -80,8 +80,8 @@ struct ImageArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "How layers are stored")]
 struct LayerArgs {
-    /// keep, gzip[:LEVEL], zstd[:LEVEL], or reuse: the same layer that is there in another
-    /// compression; all but keep may change the digest of an image
+    /// keep; gzip or zstd, also with a level such as zstd:9; or reuse: the same layer that is there in
+    /// another compression. All but keep may change the digest of an image
     #[arg(long, value_name = "HOW", default_value = "keep", hide_default_value = true)]
     layers: Layers,
     /// Take layers that a docker archive leaves out from the repository, by their diffID
