@@ -2,7 +2,7 @@
 //! toolchain: what is fuzzed is Rust without `unsafe`, so there is nothing for a sanitizer to find.
 //!
 //! What a target finds stays in `target/fuzz/findings`. Once it is understood, a small file with it goes to
-//! `tests/fuzz/open`, and when it is mended, to `tests/fuzz/findings`. The tests replay both.
+//! `tests/fuzz/findings`, which the tests replay.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -90,6 +90,14 @@ pub enum Error {
         /// `reference@digest` of each image that claims it.
         holders: Vec<String>,
     },
+    /// Under the `tag` policy, two images that come in together would have one ref.name.
+    #[error("ref.name {tag:?} would name two images at once: {}", holders.join(" and "))]
+    TagTwice {
+        /// The ref.name.
+        tag: String,
+        /// `reference@digest` of each image that claims it.
+        holders: Vec<String>,
+    },
     /// A conversion to the `tag` policy would make ref.names collide.
     #[error("{} ref.names would name more than one image: {}", conflicts.len(), conflicts.join("; "))]
     PolicyConflict {
@@ -216,6 +224,7 @@ impl Error {
             Self::Ambiguous { .. }
             | Self::NoPlatform { .. }
             | Self::TagConflict { .. }
+            | Self::TagTwice { .. }
             | Self::PolicyConflict { .. } => ErrorKind::Conflict,
             Self::LockTimeout { .. } => ErrorKind::LockTimeout,
             Self::InvalidReference { .. } | Self::InvalidDigest(_) => ErrorKind::Usage,

@@ -21,9 +21,3 @@ fn references_hold_for_every_seed() {
 fn documents_hold_for_every_seed() {
     replay::each("index_json", index::check);
 }
-
-#[test]
-fn open_findings_are_still_open() {
-    replay::open("reference", names::check);
-    replay::open("index_json", index::check);
-}

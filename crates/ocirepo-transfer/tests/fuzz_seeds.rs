@@ -36,8 +36,3 @@ fn walks_hold_for_every_seed() {
     let mut bench = bench::Bench::new();
     replay::each("tar_walk", |bytes| import::check(&mut bench, &input::archive(bytes, headers::build)));
 }
-
-#[test]
-fn open_findings_are_still_open() {
-    replay::open("docker_import", |bytes| import::check(&mut bench::Bench::new(), bytes));
-}

@@ -71,7 +71,10 @@ fn a_sparse_index_comes_in_with_a_warning_that_lists_platforms() {
         .bytes();
     let imported = repo.add(&bytes).unwrap();
     assert_eq!(warnings(&imported), ["it is sparse: the archive does not have linux/riscv64, linux/s390x"]);
-    assert!(repo.has(&partial.manifest) && repo.has(image.blobs()[0]));
+    assert!(repo.has(image.blobs()[0]));
+    // Half of a child is of no use, and looks like damage.
+    assert!(!repo.has(&partial.manifest) && !repo.has(&partial.config));
+    repo.assert_sound();
 }
 
 #[test]

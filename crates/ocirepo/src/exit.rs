@@ -242,6 +242,9 @@ fn store_hint(error: &StoreError) -> Option<String> {
             "--replace takes the tag from the other image; `ocirepo config ref-policy full` lets both stay"
                 .to_owned()
         }
+        StoreError::TagTwice { .. } => {
+            "take one of them with --select; `ocirepo config ref-policy full` lets both in".to_owned()
+        }
         StoreError::NoPlatform { .. } => {
             "--merge-platforms joins images for different platforms; give this one another name with --ref"
                 .to_owned()

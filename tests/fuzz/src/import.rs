@@ -139,7 +139,7 @@ fn check_imported(bench: &Bench, imported: &Imported, case: &Case<'_>) {
     );
     for way in WAYS {
         let repository = bench.repository(way);
-        check_sound(&repository, imported, case.start, way);
+        check_sound(&repository, case.start, way);
         let document = repository.index().expect("index.json was just written");
         for image in &imported.images {
             let query = image.reference.clone().unwrap_or_else(|| image.digest.to_string());
@@ -165,15 +165,10 @@ fn check_imported(bench: &Bench, imported: &Imported, case: &Case<'_>) {
 
 /// Whether nothing is wrong with what came in, nothing came in that no image needs, and nothing that
 /// would keep `gc` from its work.
-fn check_sound(repository: &Repository, imported: &Imported, start: Start, way: Way) {
+fn check_sound(repository: &Repository, start: Start, way: Way) {
     let report = verify::verify(repository, &verify::Options::default(), &Silent);
     let report = report.unwrap_or_else(|error| panic!("{way:?}: {error}"));
-    // What an index lacks is legal and warned of, down to a layer of one of its manifests.
-    let is_sparse =
-        imported.images.iter().flat_map(|image| &image.warnings).any(|text| text.contains("sparse"));
-    let error = report.findings.iter().find(|finding| {
-        finding.severity() == verify::Severity::Error && !(is_sparse && finding.kind == verify::Kind::Missing)
-    });
+    let error = report.findings.iter().find(|finding| finding.severity() == verify::Severity::Error);
     assert!(error.is_none(), "{way:?}: {error:?}");
     let plan = gc::plan(repository, &gc::Options::default());
     let plan = plan.unwrap_or_else(|error| panic!("{way:?}: {error}"));

@@ -2,8 +2,7 @@
 //!
 //! Each target takes a file and checks it; what it checks is a module here. The same modules are
 //! compiled into `tests/fuzz_seeds.rs` of the crates they judge, where plain `cargo test` replays
-//! every seed and every finding, mended (`findings`) or not (`open`). `cargo xtask fuzz` runs the
-//! targets.
+//! every seed and every finding. `cargo xtask fuzz` runs the targets.
 //!
 //! | target | module | judges |
 //! |---|---|---|

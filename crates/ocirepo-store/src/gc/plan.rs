@@ -57,12 +57,30 @@ impl Plan {
     }
 }
 
+/// So often a plan is made again because index.json has changed meanwhile.
+const MAX_LOOKS: usize = 8;
+
 /// Makes a plan. To be run it must be made under the exclusive lock; for a dry run any will do.
+///
+/// Without that lock others may add while the plan is made. One in which index.json and what lies
+/// beside it are of two moments would call their images garbage, or their index a stranger's, so
+/// it is made again.
 ///
 /// # Errors
 /// When index.json or the directories cannot be read at all. What is wrong with single blobs is in
 /// the plan.
 pub fn plan(repository: &Repository, options: &Options) -> Result<Plan> {
+    let mut plan = look(repository, options)?;
+    for _ in 1..MAX_LOOKS {
+        if repository.read_index()?.bytes == plan.snapshot.bytes {
+            break;
+        }
+        plan = look(repository, options)?;
+    }
+    Ok(plan)
+}
+
+fn look(repository: &Repository, options: &Options) -> Result<Plan> {
     let mut snapshot = repository.read_index()?;
     let others = read_others(repository, options)?;
     let mut prune = HashSet::new();

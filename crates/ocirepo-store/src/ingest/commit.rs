@@ -34,7 +34,7 @@ impl Ingest<'_> {
     /// A rehearsal comes to the same on index.json as it is now, and writes nothing.
     ///
     /// # Errors
-    /// [`Error::TagConflict`], [`Error::LockTimeout`], and when the file system refuses.
+    /// [`Error::TagConflict`], [`Error::TagTwice`], [`Error::LockTimeout`], and when the file system refuses.
     pub fn commit(self, puts: &[Put]) -> Result<Committed> {
         self.run(&mut |_, _, _| Ok(Cow::Borrowed(puts)))
     }
@@ -61,6 +61,7 @@ impl Ingest<'_> {
     fn run(self, plan: &mut Plan<'_, '_>) -> Result<Committed> {
         let mut edit = |document: &mut Document, policy| {
             let puts = plan(&self, document, policy)?;
+            edit::check_apart(policy, &puts)?;
             edit::put_all(document, policy, &puts)
         };
         let puts = if self.is_rehearsal() {

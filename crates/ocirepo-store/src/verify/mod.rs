@@ -174,8 +174,12 @@ impl Findings<'_> {
 
     /// Whether a blob is only named by what looks like a descriptor in a document of unknown type.
     fn is_guess(&self, blob: BlobId) -> bool {
-        !self.ancestry.is_root(blob)
-            && self.graph.blob(blob).parents.iter().all(|(_, link)| *link == Link::Guess)
+        self.is_only(blob, Link::Guess)
+    }
+
+    /// Whether a blob is named by links of one kind alone.
+    fn is_only(&self, blob: BlobId, kind: Link) -> bool {
+        !self.ancestry.is_root(blob) && self.graph.blob(blob).parents.iter().all(|(_, link)| *link == kind)
     }
 
     /// Every blob that the images need.
@@ -189,6 +193,8 @@ impl Findings<'_> {
             let Some(size) = state.size else {
                 if blob.may_be_absent {
                     self.add(Kind::Absent, id, "it is not there, which its descriptor allows".to_owned());
+                } else if !blob.is_document && self.is_only(id, Link::Manifest) {
+                    self.add(Kind::Sparse, id, "an index names it, but it is not there".to_owned());
                 } else if !blob.is_document && !self.is_guess(id) {
                     self.add(Kind::Missing, id, "it is not there".to_owned());
                 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use ocirepo_store::{Digest, InitOptions, Repository, Settings, Silent};
+use ocirepo_store::{Digest, InitOptions, Repository, Settings, Silent, verify};
 use ocirepo_transfer::{Error, ImportOptions, Imported, Source, import, import_stream};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -243,6 +243,13 @@ impl Repo {
 
     pub(crate) fn has(&self, content: &[u8]) -> bool {
         fs::read(self.path(&blob_path(&Digest::sha256(content)))).is_ok_and(|found| found == content)
+    }
+
+    /// Nothing in the repository is damaged, missing or not needed.
+    pub(crate) fn assert_sound(&self) {
+        let report = verify::verify(&self.repository, &verify::Options::default(), &Silent).unwrap();
+        let trouble = report.findings.iter().find(|finding| finding.kind != verify::Kind::Sparse);
+        assert!(trouble.is_none(), "{trouble:?}");
     }
 
     /// Everything that others see of the repository, staging included.

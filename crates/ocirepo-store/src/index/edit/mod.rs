@@ -8,7 +8,7 @@
 mod model;
 mod slots;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use self::slots::Slots;
 use super::document::Document;
@@ -48,6 +48,26 @@ pub fn put_all(document: &mut Document, policy: RefPolicy, puts: &[Put]) -> Resu
     let outcomes = puts.iter().map(|put| put_into(&mut slots, policy, put)).collect();
     *document.entries_mut() = slots.into_entries();
     outcomes
+}
+
+/// Makes sure that no entry would take its ref.name from another one that comes in with it.
+///
+/// # Errors
+/// [`Error::TagTwice`].
+pub(crate) fn check_apart(policy: RefPolicy, puts: &[Put]) -> Result<()> {
+    let mut claims: HashMap<String, &Put> = HashMap::new();
+    for put in puts {
+        let Some(tag) = put.name.as_ref().and_then(|name| name.ref_name(policy)) else { continue };
+        let first = *claims.entry(tag.clone()).or_insert(put);
+        if first.name != put.name && first.entry.digest_text() != put.entry.digest_text() {
+            let claim = |put: &Put| {
+                let name = put.name.as_ref().map(ToString::to_string).unwrap_or_default();
+                format!("{name}@{}", put.entry.digest_text().unwrap_or("?"))
+            };
+            return Err(Error::TagTwice { tag, holders: vec![claim(first), claim(put)] });
+        }
+    }
+    Ok(())
 }
 
 /// Puts an entry under its name.

@@ -1,8 +1,10 @@
 //! Bringing images of a layout in: every document below an entry, then the blobs that they name.
 //!
-//! Documents come first, from the entries down; then the blobs, on several threads. What an index
-//! names and the archive lacks makes its image sparse, which is legal and said; what a plain
-//! manifest needs must be there, or be in the repository, or be something that may be absent.
+//! Documents come first, from the entries down; then the blobs, on several threads. What a plain
+//! manifest needs must be there, or be in the repository, or be something that may be absent. What
+//! an index names and the archive lacks makes its image sparse, which is legal and said. A manifest
+//! of an index that lacks a blob is left out whole: nobody could run it, and a repository that has
+//! it could not tell it from one that has lost a blob.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
@@ -44,7 +46,7 @@ pub(crate) fn bring(
         walk.labels.entry(descriptor.digest.clone()).or_insert(label);
         walk.follow(Step { descriptor: descriptor.clone(), link: None, is_sized: true, in_index: false })?;
     }
-    walk.bring_blobs()?;
+    walk.bring()?;
 
     let sparse = walk.sparse_roots();
     if let (true, Some((digest, lacks))) = (bringing.require_complete, sparse.first()) {
@@ -90,12 +92,20 @@ struct Step {
 struct Need {
     descriptor: Descriptor,
     size: Option<u64>,
-    /// The document that names it.
-    owner: Digest,
+    /// The documents that name it; first the one that cannot be without it.
+    owners: Vec<Digest>,
     /// Whether the image cannot be without it.
     is_required: bool,
     /// Whether it counts as missing when it is not there.
     is_expected: bool,
+}
+
+/// A document that is there.
+struct Found {
+    descriptor: Descriptor,
+    class: Class,
+    size: Option<u64>,
+    label: String,
 }
 
 struct Walk<'g, 'a, 'c> {
@@ -103,9 +113,15 @@ struct Walk<'g, 'a, 'c> {
     carrier: &'a Carrier<'c>,
     labels: HashMap<Digest, String>,
     visited: HashSet<(Digest, Class, bool)>,
-    kept: HashSet<(Digest, Class)>,
+    found: HashSet<(Digest, Class)>,
+    documents: Vec<Found>,
+    indexes: HashSet<Digest>,
     schema1: HashSet<Digest>,
     parents: HashMap<Digest, Vec<Digest>>,
+    /// The size that descriptors give a blob.
+    declared: HashMap<Digest, u64>,
+    /// What is wrong with these sizes, to be said where nothing says which of them is wrong.
+    disagreement: Option<Error>,
     /// The config of every image manifest.
     configs: HashMap<Digest, Digest>,
     platforms: HashMap<Digest, String>,
@@ -121,9 +137,13 @@ impl<'g, 'a, 'c> Walk<'g, 'a, 'c> {
             graph,
             labels: HashMap::new(),
             visited: HashSet::new(),
-            kept: HashSet::new(),
+            found: HashSet::new(),
+            documents: Vec::new(),
+            indexes: HashSet::new(),
             schema1: HashSet::new(),
             parents: HashMap::new(),
+            declared: HashMap::new(),
+            disagreement: None,
             configs: HashMap::new(),
             platforms: HashMap::new(),
             needs: BTreeMap::new(),
@@ -134,6 +154,7 @@ impl<'g, 'a, 'c> Walk<'g, 'a, 'c> {
     /// Follows everything below one entry.
     fn follow(&mut self, root: Step) -> Result<()> {
         let label = self.labels[&root.descriptor.digest].clone();
+        self.declare(&root.descriptor, &label);
         let mut open = vec![root];
         while let Some(step) = open.pop() {
             let class = Class::of(&step.descriptor.media_type);
@@ -152,6 +173,9 @@ impl<'g, 'a, 'c> Walk<'g, 'a, 'c> {
             let mut blobs = Vec::new();
             for edge in &node.edges {
                 let Edge { link, descriptor, sized } = edge;
+                if *sized {
+                    self.declare(descriptor, &label);
+                }
                 if *link != Link::Subject {
                     self.parents.entry(descriptor.digest.clone()).or_default().push(digest.clone());
                 }
@@ -166,15 +190,26 @@ impl<'g, 'a, 'c> Walk<'g, 'a, 'c> {
         Ok(())
     }
 
-    /// Loads and keeps the document of a step; `None` when there is nothing to follow.
+    /// Two descriptors of one blob must agree on its size, whether it is there or not.
+    fn declare(&mut self, descriptor: &Descriptor, label: &str) {
+        let Descriptor { digest, size, .. } = descriptor;
+        let first = *self.declared.entry(digest.clone()).or_insert(*size);
+        if first != *size && self.disagreement.is_none() {
+            let reason = format!("one descriptor gives {digest} {first} bytes, another {size}");
+            self.disagreement = Some(self.carrier.bad_image(label, reason));
+        }
+    }
+
+    /// Loads the document of a step; `None` when there is nothing to follow.
     fn load(&mut self, step: &Step, class: Class, label: &str) -> Result<Option<Rc<Node>>> {
         let Step { descriptor, link, is_sized, in_index } = step;
         let size = is_sized.then_some(descriptor.size);
         match self.graph.load(descriptor, class, size, label)? {
             Held::Node(node) => {
-                if self.kept.insert((descriptor.digest.clone(), class)) {
-                    self.graph.keep(descriptor, class, size, label)?;
+                if self.found.insert((descriptor.digest.clone(), class)) {
+                    let (descriptor, label) = (descriptor.clone(), label.to_owned());
                     self.note(&descriptor.digest, class, &node);
+                    self.documents.push(Found { descriptor, class, size, label });
                 }
                 Ok(Some(node))
             }
@@ -215,6 +250,9 @@ impl<'g, 'a, 'c> Walk<'g, 'a, 'c> {
                 let config = node.linked(Link::Config).next().map(|config| config.digest.clone());
                 self.configs.extend(config.map(|config| (digest.clone(), config)));
             }
+            Class::Index => {
+                self.indexes.insert(digest.clone());
+            }
             Class::Schema1 => {
                 self.schema1.insert(digest.clone());
             }
@@ -224,7 +262,9 @@ impl<'g, 'a, 'c> Walk<'g, 'a, 'c> {
 
     fn need(&mut self, step: Step, owner: Option<&Digest>) {
         let Step { descriptor, link, is_sized, in_index } = step;
-        let may_be_absent = descriptor.has_urls || is_nondistributable(&descriptor.media_type);
+        // Of an image, that is; an entry is there or is none.
+        let may_be_absent =
+            link.is_some() && (descriptor.has_urls || is_nondistributable(&descriptor.media_type));
         let is_expected = !may_be_absent && !matches!(link, Some(Link::Guess | Link::Subject));
         let is_required = is_expected && !in_index;
         let size = is_sized.then_some(descriptor.size);
@@ -232,20 +272,20 @@ impl<'g, 'a, 'c> Walk<'g, 'a, 'c> {
         let need = self.needs.entry((descriptor.digest.clone(), size)).or_insert_with(|| Need {
             descriptor,
             size,
-            owner: owner.clone(),
+            owners: Vec::new(),
             is_required: false,
             is_expected: false,
         });
-        if is_required && !need.is_required {
-            need.owner = owner;
-        }
+        let place = if is_required && !need.is_required { 0 } else { need.owners.len() };
+        need.owners.insert(place, owner);
         need.is_required |= is_required;
         need.is_expected |= is_expected;
     }
 
-    /// Brings in the blobs that the documents name.
-    fn bring_blobs(&mut self) -> Result<()> {
-        let mut todo: Vec<(Digest, u64, Member)> = Vec::new();
+    /// Brings everything in that was found, but for the manifests that are not whole.
+    fn bring(&mut self) -> Result<()> {
+        let mut there: Vec<(Need, Option<Member>)> = Vec::new();
+        let mut incomplete: HashSet<Digest> = HashSet::new();
         for need in std::mem::take(&mut self.needs).into_values() {
             let digest = &need.descriptor.digest;
             let member = self.carrier.blob(digest)?;
@@ -253,6 +293,45 @@ impl<'g, 'a, 'c> Walk<'g, 'a, 'c> {
             if let (Some(member), Some(size)) = (&member, need.size) {
                 self.carrier.check_size(member, size)?;
             }
+            let is_there = member.is_some() || need.descriptor.data.is_some() || self.has(&need)?;
+            if is_there {
+                there.push((need, member));
+            } else if need.is_required {
+                return Err(self.carrier.missing(&self.label_above(&need.owners[0]), digest));
+            } else if need.is_expected {
+                for owner in need.owners {
+                    self.missing.push((digest.clone(), owner.clone()));
+                    if !self.indexes.contains(&owner) {
+                        incomplete.insert(owner);
+                    }
+                }
+            }
+        }
+        if let Some(error) = self.disagreement.take() {
+            return Err(error);
+        }
+        for Found { descriptor, class, size, label } in &self.documents {
+            if !incomplete.contains(&descriptor.digest) {
+                self.graph.keep(descriptor, *class, *size, label)?;
+            }
+        }
+        there.retain(|(need, _)| need.owners.iter().any(|owner| !incomplete.contains(owner)));
+        self.bring_blobs(there)
+    }
+
+    /// Whether the session or the repository has a blob, and of the right size.
+    fn has(&self, need: &Need) -> Result<bool> {
+        let digest = &need.descriptor.digest;
+        Ok(match need.size {
+            Some(size) => self.carrier.ingest.has(digest, size)?,
+            None => self.carrier.repository().blob_size(digest)?.is_some(),
+        })
+    }
+
+    fn bring_blobs(&self, needs: Vec<(Need, Option<Member>)>) -> Result<()> {
+        let mut todo: Vec<(Digest, u64, Member)> = Vec::new();
+        for (need, member) in needs {
+            let digest = &need.descriptor.digest;
             let size = match need.size {
                 Some(size) => Some(size),
                 None => self.carrier.repository().blob_size(digest)?,
@@ -264,15 +343,11 @@ impl<'g, 'a, 'c> Walk<'g, 'a, 'c> {
             }
             if let Some(member) = member {
                 if digest.algorithm().is_none() {
-                    return Err(self.carrier.unknown_algorithm(&self.label_above(&need.owner), digest));
+                    return Err(self.carrier.unknown_algorithm(&self.label_above(&need.owners[0]), digest));
                 }
                 todo.push((digest.clone(), need.size.unwrap_or(member.size), member));
             } else if let Some(data) = &need.descriptor.data {
                 self.carrier.put(digest, data)?;
-            } else if need.is_required {
-                return Err(self.carrier.missing(&self.label_above(&need.owner), digest));
-            } else if need.is_expected {
-                self.missing.push((digest.clone(), need.owner.clone()));
             }
         }
         if todo.is_empty() {
