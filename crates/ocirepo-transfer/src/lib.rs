@@ -39,6 +39,7 @@
 #![forbid(unsafe_code)]
 
 mod archive;
+mod bundle;
 mod compress;
 mod error;
 #[cfg(fuzzing)]
@@ -48,6 +49,7 @@ mod import;
 mod moby;
 mod source;
 
+pub use bundle::{Part, Required, Toc, TocBlob, TocImage};
 pub use compress::{Encoding, GzipLevel, InvalidEncoding, ZstdLevel};
 pub use error::{Error, Result};
 pub use import::{

@@ -72,7 +72,7 @@ impl Bench {
         self.start = None;
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the repository is ours, and nobody else's")]
+    #[allow(clippy::disallowed_methods, reason = "the repository is ours, and nobody else's")]
     fn make(&self, way: Way, start: Start) {
         let path = self.path(way);
         if path.exists() {

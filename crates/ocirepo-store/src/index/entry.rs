@@ -33,7 +33,9 @@ struct View {
 }
 
 impl Entry {
-    pub(super) fn new(raw: Box<RawValue>) -> Self {
+    /// An entry as it is written somewhere, whatever it is.
+    #[must_use]
+    pub fn new(raw: Box<RawValue>) -> Self {
         let view = View::of(&raw);
         Self { raw, view }
     }

@@ -1,0 +1,192 @@
+//! `ocirepo-bundle.json`: the table of contents of a bundle.
+//!
+//! It is the first member of every image layout that is exported, and the same in every volume of a
+//! bundle that was split. It says what is in the bundle, what the receiver must have, and which
+//! volume holds what; `docs/bundle-format.md` is its specification.
+
+use std::collections::BTreeSet;
+
+use ocirepo_store::Digest;
+use ocirepo_store::index::{Entry, check_json};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// The name of the member.
+pub(crate) const TOC: &str = "ocirepo-bundle.json";
+
+/// The version of the format.
+const VERSION: u32 = 1;
+
+/// What a bundle holds, and what it needs.
+#[derive(Debug, Clone)]
+pub struct Toc {
+    /// What the bundle goes by: the digest of the table itself, written without `id`.
+    pub id: Digest,
+    /// The images, as index.json lists them.
+    pub images: Vec<TocImage>,
+    /// Entries that index.json leaves out, so that runtimes see images only: signatures and the like.
+    pub artifacts: Vec<Entry>,
+    /// Every blob of the bundle, by digest.
+    pub blobs: Vec<TocBlob>,
+    /// Every blob that the images need and the bundle leaves out, by digest.
+    pub required: Vec<Required>,
+    /// How many volumes there are; 1 for a bundle in one piece.
+    pub volumes: u32,
+}
+
+/// An image of a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TocImage {
+    /// Its name, if it has one.
+    pub reference: Option<String>,
+    /// The digest of its manifest or index.
+    pub digest: Digest,
+}
+
+/// A blob of a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TocBlob {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The volume that holds it whole, from 1; `None` in a bundle of one piece, and for one in parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<u32>,
+    /// Its parts in their order, if it is larger than a volume.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
+}
+
+/// A part of a blob that is larger than a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The volume that holds it, from 1.
+    pub volume: u32,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// A blob that the receiver must have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Required {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The images that need it, by reference, or else by digest.
+    pub images: Vec<String>,
+}
+
+/// The table as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Written {
+    bundle_version: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<Digest>,
+    volumes: u32,
+    images: Vec<TocImage>,
+    artifacts: Vec<Box<RawValue>>,
+    required: Vec<Required>,
+    blobs: Vec<TocBlob>,
+}
+
+impl Toc {
+    /// Makes a table, and finds its `id`.
+    #[must_use]
+    pub fn new(
+        images: Vec<TocImage>,
+        artifacts: Vec<Entry>,
+        blobs: Vec<TocBlob>,
+        required: Vec<Required>,
+        volumes: u32,
+    ) -> Self {
+        let mut toc = Self { id: Digest::sha256(b""), images, artifacts, blobs, required, volumes };
+        toc.id = Digest::sha256(&toc.written(None));
+        toc
+    }
+
+    /// The bytes of the member: compact JSON with its keys in one order, a newline at the end.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.written(Some(self.id.clone()))
+    }
+
+    fn written(&self, id: Option<Digest>) -> Vec<u8> {
+        let raw = |entry: &Entry| {
+            RawValue::from_string(entry.json().to_owned()).expect("an entry is a JSON value already")
+        };
+        let written = Written {
+            bundle_version: VERSION,
+            id,
+            volumes: self.volumes,
+            images: self.images.clone(),
+            artifacts: self.artifacts.iter().map(raw).collect(),
+            required: self.required.clone(),
+            blobs: self.blobs.clone(),
+        };
+        let mut bytes = serde_json::to_vec(&written).expect("strings and numbers can be written as JSON");
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// Reads a table.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        check_json(bytes)?;
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Version {
+            bundle_version: u32,
+        }
+        let version: Version = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if version.bundle_version != VERSION {
+            let version = version.bundle_version;
+            return Err(format!("it has version {version}; this program knows version {VERSION}"));
+        }
+        let written: Written = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let artifacts: Vec<Entry> = written.artifacts.into_iter().map(Entry::new).collect();
+        for artifact in &artifacts {
+            artifact.descriptor().map_err(|reason| format!("an artifact cannot be used: {reason}"))?;
+        }
+        let Written { id, volumes, images, blobs, required, .. } = written;
+        let toc = Self::new(images, artifacts, blobs, required, volumes);
+        if id.as_ref().is_some_and(|id| *id != toc.id) {
+            return Err("its id is not that of its content".to_owned());
+        }
+        toc.check()?;
+        Ok(toc)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.volumes == 0 {
+            return Err("it has no volumes".to_owned());
+        }
+        let mut seen: BTreeSet<&Digest> = BTreeSet::new();
+        let digests = self.blobs.iter().map(|blob| &blob.digest);
+        for digest in digests.chain(self.required.iter().map(|blob| &blob.digest)) {
+            if !seen.insert(digest) {
+                return Err(format!("it lists {digest} twice"));
+            }
+        }
+        for blob in &self.blobs {
+            let numbers = blob.volume.into_iter().chain(blob.parts.iter().map(|part| part.volume));
+            if let Some(number) = numbers.clone().find(|number| *number == 0 || *number > self.volumes) {
+                return Err(format!("{} is in volume {number} of {}", blob.digest, self.volumes));
+            }
+            if self.volumes > 1 && blob.volume.is_some() != blob.parts.is_empty() {
+                return Err(format!("it does not say in which volume {} is", blob.digest));
+            }
+            let parts = blob.parts.iter().try_fold(0_u64, |sum, part| sum.checked_add(part.size));
+            if !blob.parts.is_empty() && parts != Some(blob.size) {
+                return Err(format!("the parts of {} are not as large as it is", blob.digest));
+            }
+        }
+        Ok(())
+    }
+}
