@@ -163,6 +163,12 @@ pub enum Error {
         /// The digest it has.
         found: Digest,
     },
+    /// A blob is to be proven whose digest is of an algorithm that is not known.
+    #[error("{digest} cannot be verified: its algorithm is not known")]
+    Unverifiable {
+        /// The blob.
+        digest: Digest,
+    },
     /// A document in the content-addressed graph cannot be used.
     #[error("{digest}: {reason}")]
     BrokenManifest {
@@ -241,6 +247,7 @@ impl Error {
             | Self::NotARepository { .. }
             | Self::LockUnsupported { .. }
             | Self::NotStaged { .. }
+            | Self::Unverifiable { .. }
             | Self::Contended { .. } => ErrorKind::Other,
         }
     }

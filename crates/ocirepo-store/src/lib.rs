@@ -60,6 +60,7 @@ pub mod graph;
 pub mod image;
 pub mod index;
 pub mod ingest;
+mod inventory;
 pub mod layers;
 pub mod lock;
 pub mod name;
@@ -71,6 +72,7 @@ mod repository;
 pub mod verify;
 
 pub use digest::{Algorithm, Digest, Hasher};
+pub use disk::OutputFile;
 pub use error::{Error, ErrorKind, Result};
 pub use lock::Waiting;
 pub use naming::{Converted, Tagged, set_policy, tag};

@@ -59,13 +59,8 @@ pub fn set_policy(lock: &impl Writing, policy: RefPolicy) -> Result<Converted> {
     let repository = lock.repository();
     let from = repository.policy(&repository.index()?)?;
     convert(repository, policy, &mut |document, _| {
-        let conflicts = name::tag_conflicts(document, policy);
-        if !conflicts.is_empty() {
-            let describe = |(tag, holders): (String, Vec<String>)| format!("{tag}: {}", holders.join(", "));
-            return Err(Error::PolicyConflict { conflicts: conflicts.into_iter().map(describe).collect() });
-        }
         let renamed = document.entries().iter().filter(|entry| differs(entry, policy)).count();
-        name::convert(document, policy);
+        name::respell(document, policy)?;
         Ok(Converted { from, renamed, unchanged: names_without_full_form(document) })
     })
 }

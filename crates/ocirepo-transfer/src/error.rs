@@ -193,6 +193,74 @@ pub enum Error {
         /// The platforms or manifests that are missing.
         lacks: String,
     },
+    /// The repository lacks a blob that an image needs.
+    #[error("image {image} needs {digest}, which is not in {repository}")]
+    Lacking {
+        /// The repository.
+        repository: String,
+        /// The image, by name or digest.
+        image: String,
+        /// The blob.
+        digest: Digest,
+    },
+    /// An image lacks platforms that it lists, and runtimes would stumble over that.
+    #[error("image {image} is sparse: {repository} does not have {lacks}")]
+    Sparse {
+        /// The repository.
+        repository: String,
+        /// The image, by name or digest.
+        image: String,
+        /// The platforms or manifests that are missing.
+        lacks: String,
+    },
+    /// An image has no form in the archive that was asked for.
+    #[error("image {image} cannot be in a {format}: {reason}")]
+    NoForm {
+        /// The image, by name or digest.
+        image: String,
+        /// The format.
+        format: &'static str,
+        /// What stands against it.
+        reason: String,
+    },
+    /// A blob of the repository cannot be read, or is not what its digest says.
+    #[error("cannot copy {digest} out of the repository")]
+    Blob {
+        /// The blob.
+        digest: Digest,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// There is nothing to export.
+    #[error("{repository} holds no images")]
+    NothingToExport {
+        /// The repository.
+        repository: String,
+    },
+    /// What is exported cannot be written.
+    #[error("cannot write {output}")]
+    Write {
+        /// What is written.
+        output: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A list of blobs cannot be used.
+    #[error("{file}{}: {reason}", line_of(*line))]
+    BadInventory {
+        /// The file.
+        file: String,
+        /// The line, from 1, where the file has lines.
+        line: Option<u64>,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Which blobs an archive of docker holds shows only when it is added.
+    #[error("{archive} is a docker archive: which blobs it holds is not known before it is added")]
+    UnknownBlobs {
+        /// The source.
+        archive: String,
+    },
     /// A name was given for the one image in a source that does not hold exactly one.
     #[error("{archive} holds {} images, so they cannot all be named {name}: {}", images.len(), list(images))]
     NotOneImage {
@@ -211,8 +279,13 @@ impl Error {
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::Store(error) => error.kind(),
-            Self::Read { .. } | Self::NotAnArchive { .. } | Self::Unsupported { .. } => ErrorKind::Other,
+            Self::Read { .. }
+            | Self::Write { .. }
+            | Self::NotAnArchive { .. }
+            | Self::NoForm { .. }
+            | Self::Unsupported { .. } => ErrorKind::Other,
             Self::Damaged { .. }
+            | Self::BadInventory { .. }
             | Self::BadMember { .. }
             | Self::BadBlob { .. }
             | Self::BadSize { .. }
@@ -221,10 +294,15 @@ impl Error {
             | Self::MissingBlob { .. }
             | Self::MissingLayer { .. }
             | Self::Incomplete { .. }
+            | Self::Lacking { .. }
+            | Self::Blob { .. }
+            | Self::Sparse { .. }
             | Self::UnknownAlgorithm { .. } => ErrorKind::Corrupt,
             Self::NameTwice { .. } | Self::AmbiguousImage { .. } => ErrorKind::Conflict,
-            Self::NoSuchImage { .. } | Self::NoPlatform { .. } => ErrorKind::NotFound,
-            Self::NotOneImage { .. } => ErrorKind::Usage,
+            Self::NoSuchImage { .. } | Self::NoPlatform { .. } | Self::NothingToExport { .. } => {
+                ErrorKind::NotFound
+            }
+            Self::NotOneImage { .. } | Self::UnknownBlobs { .. } => ErrorKind::Usage,
         }
     }
 
@@ -242,6 +320,11 @@ impl Error {
     pub(crate) fn member(archive: &str, member: &str, reason: impl Into<String>) -> Self {
         Self::BadMember { archive: archive.to_owned(), member: escape(member), reason: reason.into() }
     }
+}
+
+/// Where in a file something stands.
+fn line_of(line: Option<u64>) -> String {
+    line.map_or_else(String::new, |line| format!(", line {line}"))
 }
 
 /// A list in a message, cut short where nobody would read on.

@@ -42,6 +42,7 @@ mod archive;
 mod bundle;
 mod compress;
 mod error;
+mod export;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -49,9 +50,10 @@ mod import;
 mod moby;
 mod source;
 
-pub use bundle::{Part, Required, Toc, TocBlob, TocImage};
+pub use bundle::{Have, Holdings, Part, Required, Toc, TocBlob, TocImage, write_inventory};
 pub use compress::{Encoding, GzipLevel, InvalidEncoding, ZstdLevel};
 pub use error::{Error, Result};
+pub use export::{ArchiveType, Export, ExportOptions, ExportedImage, LayerForm, plan_export};
 pub use import::{
     ImportOptions, Imported, ImportedImage, Layers, PlatformPattern, Select, Untagged, import, import_stream,
 };

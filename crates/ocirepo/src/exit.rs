@@ -60,7 +60,11 @@ pub(crate) fn report(error: &anyhow::Error, context: &Context) -> Code {
     let closed = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     };
-    if error.chain().any(closed) {
+    // Half an archive is one.
+    let is_archive = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(TransferError::Write { .. }))
+    };
+    if error.chain().any(closed) && !error.chain().any(is_archive) {
         return Code::Ok;
     }
     tell(error, context);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{add, config, gc, init, inspect, ls, rm, tag, verify, why};
+use crate::commands::{add, config, export, gc, init, inspect, ls, rm, tag, verify, why};
 
 /// Many container images in one plain OCI image layout directory.
 ///
@@ -111,6 +111,7 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     Init(init::Args),
     Add(add::Args),
+    Export(Box<export::Args>),
     Ls(ls::Args),
     Inspect(inspect::Args),
     Tag(tag::Args),
@@ -127,6 +128,7 @@ impl Command {
         match self {
             Self::Init(_) => "init",
             Self::Add(_) => "add",
+            Self::Export(_) => "export",
             Self::Ls(_) => "ls",
             Self::Inspect(_) => "inspect",
             Self::Tag(_) => "tag",

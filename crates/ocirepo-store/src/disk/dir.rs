@@ -294,6 +294,18 @@ impl Dir {
             .map_err(|errno| target.error("move a file to", new_name, errno))
     }
 
+    /// Gives the file `name` here a second name, `new_name` in `target`. `false` where that is not to
+    /// be had: on another file system, or when this one has no links or not for us.
+    pub(crate) fn link(&self, name: &str, target: &Self, new_name: &str) -> Result<bool> {
+        match rustix::fs::linkat(&self.fd, name, &target.fd, new_name, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::XDEV | Errno::PERM | Errno::ACCESS | Errno::MLINK | Errno::NOTSUP | Errno::NOSYS) => {
+                Ok(false)
+            }
+            Err(errno) => Err(target.error("link a file to", new_name, errno)),
+        }
+    }
+
     /// Swaps `name` here with `other_name` in `other` in one step. `false` where the kernel or the
     /// file system cannot.
     #[cfg(target_os = "linux")]

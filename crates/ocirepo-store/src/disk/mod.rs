@@ -8,12 +8,16 @@
 
 mod atomic;
 mod dir;
+mod output;
 mod owner;
+mod share;
 mod staging;
 mod syncer;
 
 pub(crate) use atomic::{clean_up, replace, write_synced};
 pub(crate) use dir::{Dir, Identity, Kind, Stat};
+pub use output::OutputFile;
 pub(crate) use owner::Owner;
+pub(crate) use share::share_blocks;
 pub(crate) use staging::{NEW_OWNER_FILE, StagedFile, StagingDir, create_dirs, is_dead, remove_tree};
 pub(crate) use syncer::Syncer;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use fs4::{FileExt, TryLockError};
 use tempfile::TempDir;
 
-use super::{Dir, Owner};
+use super::{Dir, Owner, Stat};
 use crate::error::{Error, Result};
 
 /// The file in a staging directory that says whose it is, and is locked while its session lives.
@@ -73,14 +73,30 @@ impl StagingDir {
 
     /// Creates a new file in here.
     pub(crate) fn create_file(&self) -> Result<(File, StagedFile)> {
+        let staged = self.next_name();
+        let file = self.dir.create(&staged.name, self.owner)?;
+        Ok((file, staged))
+    }
+
+    fn next_name(&self) -> StagedFile {
         let name = format!("{:06}", self.counter.fetch_add(1, Ordering::Relaxed));
-        let file = self.dir.create(&name, self.owner)?;
-        Ok((file, StagedFile { name, path: self.dir.path().to_owned() }))
+        StagedFile { name, path: self.dir.path().to_owned() }
+    }
+
+    /// Gives the file `name` of `dir` a second name in here; `None` where that is not to be had.
+    pub(crate) fn link(&self, dir: &Dir, name: &str) -> Result<Option<StagedFile>> {
+        let staged = self.next_name();
+        Ok(dir.link(name, &self.dir, &staged.name)?.then_some(staged))
     }
 
     /// Opens a staged file for reading; `None` when it was published or discarded.
     pub(crate) fn open(&self, staged: &StagedFile) -> Result<Option<File>> {
-        Ok(self.dir.open_file(&staged.name)?.map(|(file, _)| file))
+        Ok(self.open_with_stat(staged)?.map(|(file, _)| file))
+    }
+
+    /// [`StagingDir::open`] with what `stat` says.
+    pub(crate) fn open_with_stat(&self, staged: &StagedFile) -> Result<Option<(File, Stat)>> {
+        self.dir.open_file(&staged.name)
     }
 
     /// Moves a staged file to `name` in `target`.

@@ -4,18 +4,22 @@
 //! [`Graph`] that knows every blob reached, in which roles, from where, and what was missing or
 //! broken on the way. It decides nothing: what may be swept is for `gc`.
 
+mod closure;
 mod descriptor;
 mod load;
 mod media_type;
 mod node;
 mod rewrite;
+mod unlisted;
 mod walk;
 
+pub use closure::{Closure, closure};
 pub use descriptor::{Descriptor, Platform};
+pub(crate) use load::load;
 pub use load::{Loaded, Wanted};
-pub(crate) use load::{load, looks_like_json};
 pub use media_type::{Class, is_nondistributable};
 pub use node::{Edge, Link, MAX_MANIFEST_SIZE, Node, class_by_shape, own_media_type};
 pub use rewrite::{Replacement, with_layers};
+pub(crate) use unlisted::Unlisted;
 pub(crate) use walk::Walk;
 pub use walk::{Ancestry, Blob, BlobId, Fault, Graph, Root};

@@ -277,6 +277,15 @@ impl<'a> Walk<'a> {
         &self.graph
     }
 
+    /// The blobs that were reached since the last asking; `judged` is where that ended. Only they
+    /// can bring more to life.
+    pub(crate) fn reached_since(&self, judged: &mut usize) -> Vec<(BlobId, Digest)> {
+        let reached: Vec<(BlobId, Digest)> =
+            self.graph.blobs().skip(*judged).map(|(id, blob)| (id, blob.digest.clone())).collect();
+        *judged += reached.len();
+        reached
+    }
+
     pub(crate) fn finish(mut self) -> Graph {
         self.run();
         self.graph

@@ -15,6 +15,7 @@
 //! it comes from a stream, is written: to staging, by [`Ingest::spool`], and dropped at the end.
 
 mod commit;
+mod copy;
 mod debris;
 mod staging;
 mod writer;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use commit::Committed;
+pub use copy::Copying;
 pub(crate) use debris::{Debris, TMP, find_dead, remove_dead};
 pub use writer::BlobWriter;
 

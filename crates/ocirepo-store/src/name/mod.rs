@@ -10,11 +10,11 @@ mod resolve;
 
 use std::fmt;
 
-pub use policy::RefPolicy;
-pub(crate) use policy::{convert, tag_conflicts};
+pub(crate) use policy::convert;
+pub use policy::{RefPolicy, respell};
 pub use reference::Reference;
 pub(crate) use reference::is_tag;
-pub use resolve::{Found, resolve};
+pub use resolve::{Found, resolve, resolve_glob};
 
 use crate::digest::Digest;
 use crate::error::Error;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
 
+use crate::error::{Error, Result};
 use crate::index::{Document, Entry};
 use crate::name::Name;
 
@@ -73,9 +74,23 @@ pub(crate) fn convert(document: &mut Document, policy: RefPolicy) {
     }
 }
 
+/// Rewrites the ref.name of every named entry for `policy`, as a conversion of the repository does.
+///
+/// # Errors
+/// [`Error::PolicyConflict`] when ref.names would collide; nothing is changed then.
+pub fn respell(document: &mut Document, policy: RefPolicy) -> Result<()> {
+    let conflicts = tag_conflicts(document, policy);
+    if !conflicts.is_empty() {
+        let describe = |(tag, holders): (String, Vec<String>)| format!("{tag}: {}", holders.join(", "));
+        return Err(Error::PolicyConflict { conflicts: conflicts.into_iter().map(describe).collect() });
+    }
+    convert(document, policy);
+    Ok(())
+}
+
 /// The ref.names that would stand for more than one digest under `policy`, each with the
 /// `reference@digest` of its claimants.
-pub(crate) fn tag_conflicts(document: &Document, policy: RefPolicy) -> Vec<(String, Vec<String>)> {
+fn tag_conflicts(document: &Document, policy: RefPolicy) -> Vec<(String, Vec<String>)> {
     let mut claims: BTreeMap<String, Vec<(&str, String)>> = BTreeMap::new();
     for entry in document.entries() {
         let (Some(name), Some(digest)) = (entry.name(), entry.digest_text()) else { continue };

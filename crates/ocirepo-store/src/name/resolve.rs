@@ -65,6 +65,29 @@ pub fn resolve(document: &Document, query: &str, repository: &Path) -> Result<Fo
     Err(Error::NotFound { query: query.to_owned(), path: repository.to_owned() })
 }
 
+/// Finds the entries whose name a pattern matches, by position; at least one.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub fn resolve_glob(document: &Document, pattern: &glob::Pattern, repository: &Path) -> Result<Vec<usize>> {
+    let found = positions(document.entries(), |entry| matches(pattern, entry));
+    if found.is_empty() {
+        return Err(Error::NotFound { query: pattern.to_string(), path: repository.to_owned() });
+    }
+    Ok(found)
+}
+
+/// Whether a pattern matches the name of an entry: the full reference, the short form that docker
+/// shows for images of Docker Hub, or the ref.name.
+fn matches(pattern: &glob::Pattern, entry: &Entry) -> bool {
+    let Some(name) = entry.name() else { return false };
+    let full = name.to_string();
+    let short = full.strip_prefix("docker.io/").map(|rest| rest.strip_prefix("library/").unwrap_or(rest));
+    pattern.matches(&full)
+        || short.is_some_and(|short| pattern.matches(short))
+        || entry.ref_name().is_some_and(|ref_name| pattern.matches(ref_name))
+}
+
 fn positions(entries: &[Entry], fits: impl Fn(&Entry) -> bool) -> Vec<usize> {
     entries.iter().enumerate().filter(|(_, entry)| fits(entry)).map(|(position, _)| position).collect()
 }

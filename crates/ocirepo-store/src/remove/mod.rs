@@ -11,7 +11,7 @@ pub(crate) use referrers::orphans as orphan_referrers;
 
 use crate::error::{Error, Result};
 use crate::index::commit::commit;
-use crate::index::{Document, Entry, edit};
+use crate::index::{Document, edit};
 use crate::lock::Writing;
 use crate::repository::Repository;
 
@@ -70,11 +70,7 @@ pub fn plan(repository: &Repository, document: &Document, selection: &Selection)
         selected.extend(select(repository, document, query)?.into_iter().map(|n| (n, Reason::Selected)));
     }
     for pattern in &selection.globs {
-        let matched = document.entries().iter().enumerate().filter(|(_, entry)| matches(pattern, entry));
-        let matched: Vec<usize> = matched.map(|(n, _)| n).collect();
-        if matched.is_empty() {
-            return Err(Error::NotFound { query: pattern.to_string(), path: repository.path().to_owned() });
-        }
+        let matched = repository.resolve_glob(document, pattern)?;
         selected.extend(matched.into_iter().map(|n| (n, Reason::Selected)));
     }
     if selection.untagged {
@@ -126,15 +122,4 @@ fn select(repository: &Repository, document: &Document, query: &str) -> Result<V
         return Err(Error::Ambiguous { query: query.to_owned(), candidates });
     }
     Ok(found.positions)
-}
-
-/// Whether a pattern matches the name of an entry: the full reference, the short form that docker
-/// shows for images of Docker Hub, or the ref.name.
-fn matches(pattern: &glob::Pattern, entry: &Entry) -> bool {
-    let Some(name) = entry.name() else { return false };
-    let full = name.to_string();
-    let short = full.strip_prefix("docker.io/").map(|rest| rest.strip_prefix("library/").unwrap_or(rest));
-    pattern.matches(&full)
-        || short.is_some_and(|short| pattern.matches(short))
-        || entry.ref_name().is_some_and(|ref_name| pattern.matches(ref_name))
 }

@@ -116,15 +116,13 @@ pub(crate) fn orphans(repository: &Repository, document: &Document) -> Result<Ve
     let mut judged = 0;
     loop {
         walk.run();
-        let reached: Vec<Digest> =
-            walk.graph().blobs().skip(judged).map(|(_, blob)| blob.digest.clone()).collect();
+        let reached = walk.reached_since(&mut judged);
         if reached.is_empty() || about.is_empty() {
             let mut orphans: Vec<usize> = about.into_values().flatten().collect();
             orphans.sort_unstable();
             return Ok(orphans);
         }
-        judged += reached.len();
-        for position in reached.iter().filter_map(|subject| about.remove(subject)).flatten() {
+        for position in reached.iter().filter_map(|(_, subject)| about.remove(subject)).flatten() {
             walk.add_root(&document.entries()[position], Some(position), String::new());
         }
     }

@@ -157,6 +157,14 @@ impl Repository {
         name::resolve(document, query, self.path())
     }
 
+    /// Finds the entries of `document` whose names a pattern matches; see [`name::resolve_glob`].
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn resolve_glob(&self, document: &Document, pattern: &glob::Pattern) -> Result<Vec<usize>> {
+        name::resolve_glob(document, pattern, self.path())
+    }
+
     /// Opens a blob for reading; the reader proves size and digest when it is read to the end.
     ///
     /// # Errors

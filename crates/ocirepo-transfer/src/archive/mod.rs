@@ -7,6 +7,7 @@ mod directory;
 mod headers;
 mod input;
 pub(crate) mod limits;
+mod outline;
 pub(crate) mod paths;
 mod spool;
 mod table;
@@ -19,6 +20,7 @@ use ocirepo_store::Digest;
 use ocirepo_store::ingest::Staged;
 
 pub(crate) use directory::Directory;
+pub(crate) use outline::{Outline, is_tar, outline_of_file, outline_of_stream};
 pub(crate) use spool::Spool;
 pub(crate) use tar_file::TarFile;
 

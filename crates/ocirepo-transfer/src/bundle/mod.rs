@@ -1,6 +1,12 @@
 //! Bundles: what is exported as image layouts, with a table of contents.
 
+mod have;
+mod holdings;
+mod inventory;
 mod toc;
 
+pub use have::Have;
+pub use holdings::Holdings;
+pub use inventory::write_inventory;
 pub(crate) use toc::TOC;
 pub use toc::{Part, Required, Toc, TocBlob, TocImage};

@@ -7,19 +7,20 @@
 //! 4. The images that are left are brought in, their layers stored as `layers` is told to.
 //! 5. `naming` decides what the entries are called, and one commit puts them.
 
-mod carrier;
+pub(crate) mod carrier;
 mod choose;
+pub(crate) mod companions;
 mod docker;
 mod existing;
 mod join;
-mod layers;
+pub(crate) mod layers;
 mod merge;
-mod naming;
-mod oci;
+pub(crate) mod naming;
+pub(crate) mod oci;
 mod open;
 mod options;
 mod plan;
-mod platform;
+pub(crate) mod platform;
 mod platforms;
 mod recognise;
 mod synthesis;

@@ -13,6 +13,7 @@ use ocirepo_store::name::Name;
 
 use super::carrier::Carrier;
 use super::choose::{Ballot, Taken, choose};
+use super::companions::{about, companions, leave_strays};
 use super::layers::{Known, Layering};
 use super::merge::{self, Verdict};
 use super::naming::{self, Planned, Root, Surroundings};
@@ -75,7 +76,7 @@ pub(crate) fn plan(
 
     let mut warnings = content.warnings().to_vec();
     let may_change = !options.platforms.is_empty() || options.layers != Layers::Keep;
-    let companions = if may_change { images.companions(&mut graph) } else { HashMap::new() };
+    let companions = if may_change { companions(&mut graph, &images.listed) } else { HashMap::new() };
     let Images { listed, docker, v1 } = &mut images;
     platform::keep(&mut graph, &options.platforms, &companions, listed, docker, v1, &mut warnings)?;
     let known = Known::new(ingest.repository());
@@ -85,7 +86,7 @@ pub(crate) fn plan(
     }
     oci::relayer(&mut graph, listed, &layering)?;
     if may_change {
-        images.leave_strays(&mut graph, &companions, &mut warnings);
+        leave_strays(&mut graph, &mut images.listed, &companions, &mut warnings);
     }
 
     let bringing = Bringing { format, require_complete: options.require_complete, survey: &survey };
@@ -215,58 +216,6 @@ impl Images {
         self.v1.retain_mut(|image| is_chosen(&mut image.names));
         Ok(())
     }
-
-    /// The images that are about another one of those that are left, by position: signatures and
-    /// the like. To be asked before any of them becomes another one.
-    fn companions(&self, graph: &mut Graph<'_, '_>) -> HashMap<usize, Digest> {
-        let survey = Survey::of(graph, self.listed.iter().map(|image| &image.descriptor));
-        let about = |image: &Listed| Some((image.position, about(image, &survey)?));
-        let companions = self.listed.iter().filter_map(about);
-        companions.filter(|(_, subject)| survey.documents.contains(subject)).collect()
-    }
-
-    /// Leaves out what is about an image that is another one now: a signature of a digest that is
-    /// gone signs nothing, and would bring in what was not wanted.
-    fn leave_strays(
-        &mut self,
-        graph: &mut Graph<'_, '_>,
-        companions: &HashMap<usize, Digest>,
-        warnings: &mut Vec<String>,
-    ) {
-        let is_own = |image: &&Listed| !companions.contains_key(&image.position);
-        let mut reached = Survey::of(graph, self.listed.iter().filter(is_own).map(|image| &image.descriptor));
-        let mut open: Vec<&Listed> = self.listed.iter().filter(|image| !is_own(image)).collect();
-        let mut strays: HashSet<usize> = HashSet::new();
-        while !open.is_empty() {
-            let (taken, rest): (Vec<&Listed>, Vec<&Listed>) =
-                open.into_iter().partition(|image| reached.documents.contains(&companions[&image.position]));
-            if taken.is_empty() {
-                strays = rest.iter().map(|image| image.position).collect();
-                break;
-            }
-            reached.follow(graph, taken.into_iter().map(|image| &image.descriptor));
-            open = rest;
-        }
-        for stray in self.listed.iter().filter(|image| strays.contains(&image.position)) {
-            let digest = &stray.descriptor.digest;
-            let name = stray.names.first().map(|name| format!(" ({})", naming::spell(name)));
-            warnings.push(format!(
-                "{digest}{} was left out: it is about {}, which was not taken as it is",
-                name.unwrap_or_default(),
-                companions[&stray.position]
-            ));
-        }
-        self.listed.retain(|image| !strays.contains(&image.position));
-    }
-}
-
-/// What an image is about, if that is another one.
-fn about(image: &Listed, survey: &Survey) -> Option<Digest> {
-    let digest = &image.descriptor.digest;
-    naming::subject(&image.names, survey.subjects.get(digest))
-        .or_else(|| oci::attested(&image.entry))
-        // Mirrors tag an image with its own digest.
-        .filter(|subject| subject != digest)
 }
 
 /// Adds those of `items` that are not there.

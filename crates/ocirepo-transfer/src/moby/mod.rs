@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `chains` | which folders make an image, and what it is called |
 //! | `v1` | what becomes of a `json`, and the config of a chain of them |
+//! | `layer_ids` | the way back: the layers and their IDs that an image of today would have had |
 //! | `types` | the types through which docker passed it, as tables |
 //! | `record` | what passing through a type does to a document |
 //! | `go_json`, `go_time` | how Go spells JSON and times |
@@ -16,6 +17,7 @@
 pub(crate) mod chains;
 mod go_json;
 mod go_time;
+pub(crate) mod layer_ids;
 mod members;
 mod record;
 #[cfg(test)]

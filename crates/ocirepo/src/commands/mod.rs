@@ -2,6 +2,7 @@
 
 pub(crate) mod add;
 pub(crate) mod config;
+pub(crate) mod export;
 pub(crate) mod gc;
 pub(crate) mod init;
 pub(crate) mod inspect;
@@ -23,6 +24,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Code> {
     match command {
         Command::Init(args) => init::run(args, context, verb),
         Command::Add(args) => add::run(args, context, verb),
+        Command::Export(args) => export::run(args, context, verb),
         Command::Ls(args) => ls::run(args, context, verb),
         Command::Inspect(args) => inspect::run(args, context, verb),
         Command::Tag(args) => tag::run(args, context, verb),

@@ -133,6 +133,11 @@ impl<'a, 'c> Graph<'a, 'c> {
         Ok(digest)
     }
 
+    /// The documents that were made here.
+    pub(crate) fn made(&self) -> &HashMap<Digest, Vec<u8>> {
+        &self.made
+    }
+
     /// Makes a document that was found part of the session.
     ///
     /// # Errors

@@ -2,3 +2,4 @@
 
 mod chains;
 mod configs;
+mod layer_ids;

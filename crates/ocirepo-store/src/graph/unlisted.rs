@@ -1,0 +1,113 @@
+//! Documents that say which other one they are about, and that may be alive because of it alone.
+//!
+//! A signature need not be listed in index.json: its `subject` is enough. What has one is found by
+//! looking into every blob that could be such a document.
+
+use std::collections::HashMap;
+use std::io::Read;
+
+use super::load::looks_like_json;
+use super::media_type::Class;
+use super::node::{MAX_MANIFEST_SIZE, Node, class_by_shape};
+use super::walk::{BlobId, Walk};
+use crate::blob::Blobs;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::parallel::in_parallel;
+
+/// A document that says it is about another one.
+#[derive(Debug)]
+struct Candidate {
+    digest: Digest,
+    size: u64,
+    class: Class,
+}
+
+/// Documents that no walk has reached yet, by what they are about.
+#[derive(Debug)]
+pub(crate) struct Unlisted {
+    about: HashMap<Digest, Vec<Candidate>>,
+}
+
+impl Unlisted {
+    /// Finds those of `unmarked` that have a subject. `unreadable` judges what cannot be read: what
+    /// it gives back ends the search.
+    pub(crate) fn find(
+        blobs: &Blobs,
+        jobs: usize,
+        unmarked: &[&Digest],
+        unreadable: &dyn Fn(Error) -> Result<()>,
+    ) -> Result<Self> {
+        let mut about: HashMap<Digest, Vec<Candidate>> = HashMap::new();
+        for found in in_parallel(unmarked, jobs, |digest| look_into(blobs, digest)) {
+            match found {
+                Ok(Some((subject, candidate))) => about.entry(subject).or_default().push(candidate),
+                Ok(None) => {}
+                Err(error) => unreadable(error)?,
+            }
+        }
+        // Directories are listed in no order; what is made of this has one.
+        about.values_mut().for_each(|those| those.sort_unstable_by(|a, b| a.digest.cmp(&b.digest)));
+        Ok(Self { about })
+    }
+
+    /// Adds what is about a reached document to the walk.
+    pub(crate) fn follow(&mut self, walk: &mut Walk<'_>, subject: BlobId, digest: &Digest) {
+        for candidate in self.about.remove(digest).unwrap_or_default() {
+            walk.add_referrer(&candidate.digest, candidate.size, candidate.class, subject);
+        }
+    }
+
+    /// Follows everything that is about what the walk reaches, to a fixpoint.
+    pub(crate) fn exhaust(mut self, walk: &mut Walk<'_>) {
+        walk.run();
+        let mut judged = 0;
+        while !self.about.is_empty() && judged < walk.graph().blobs().len() {
+            for (id, digest) in walk.reached_since(&mut judged) {
+                self.follow(walk, id, &digest);
+            }
+            walk.run();
+        }
+    }
+}
+
+/// What the document behind `digest` is about, if it is one with a subject.
+pub(crate) fn subject_of(blobs: &Blobs, digest: &Digest) -> Result<Option<Digest>> {
+    Ok(look_into(blobs, digest)?.map(|(subject, _)| subject))
+}
+
+/// What a blob is about, if it is a document with a subject. Its digest is not proven here: if the
+/// subject is alive the walk will do that, and find a damaged referrer.
+fn look_into(blobs: &Blobs, digest: &Digest) -> Result<Option<(Digest, Candidate)>> {
+    let Some((mut file, stat)) = blobs.open(digest)? else { return Ok(None) };
+    if stat.size > MAX_MANIFEST_SIZE {
+        return Ok(None);
+    }
+    let fail = |error| Error::io("read", blobs.path(digest), error);
+    let mut head = [0; 64];
+    let read = file.read(&mut head).map_err(fail)?;
+    if !looks_like_json(&head[..read]) && !head[..read].iter().all(u8::is_ascii_whitespace) {
+        return Ok(None);
+    }
+    let mut bytes = head[..read].to_vec();
+    file.take(MAX_MANIFEST_SIZE).read_to_end(&mut bytes).map_err(fail)?;
+    let Some(subject) = subject_in(&bytes) else { return Ok(None) };
+    // One that is sound but odd keeps all that it seems to name. Nothing lists it, so a strict
+    // judgement would stop every sweep for good.
+    let is_odd = |class: &Class| digest.proves(&bytes) && Node::parse(&bytes, *class).is_err();
+    let class = class_by_shape(&bytes).filter(|class| !is_odd(class)).unwrap_or(Class::Unknown);
+    Ok(Some((subject, Candidate { digest: digest.clone(), size: stat.size, class })))
+}
+
+fn subject_in(bytes: &[u8]) -> Option<Digest> {
+    #[derive(serde::Deserialize)]
+    struct Document {
+        subject: Option<Subject>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Subject {
+        digest: String,
+    }
+    let document: Document = serde_json::from_slice(bytes).ok()?;
+    document.subject?.digest.parse().ok()
+}

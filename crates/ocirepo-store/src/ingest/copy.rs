@@ -1,0 +1,139 @@
+//! Bringing a blob from another repository into the session, sharing what the file system can share.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use super::{BlobWriter, Ingest, Staged};
+use crate::blob::hash_file;
+use crate::digest::{Algorithm, Digest};
+use crate::disk::{self, Dir, StagedFile, Stat};
+use crate::error::{Error, Result};
+use crate::repository::Repository;
+
+/// What a copy of a blob has in common with the original.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Copying {
+    /// Nothing that shows: a file of its own, which shares its blocks where the file system can.
+    #[default]
+    Copy,
+    /// The file itself, by a hard link; a copy where the file system refuses.
+    Link,
+}
+
+/// So much is read at once.
+const BUFFER: usize = 256 << 10;
+
+/// The blob of another repository: `size` bytes of `digest`, as far as the file system tells.
+struct Original<'s> {
+    digest: &'s Digest,
+    algorithm: Algorithm,
+    file: File,
+    stat: Stat,
+    dir: Arc<Dir>,
+}
+
+impl Ingest<'_> {
+    /// Makes a blob of another repository part of what will be committed, proven on the way: its
+    /// size, then its digest. One that is here already is left as it is. A rehearsal reads it and
+    /// counts it.
+    ///
+    /// The caller sees to it that the blob stays: see [`Repository::lock_reading`].
+    ///
+    /// # Errors
+    /// [`Error::MissingBlob`]; [`Error::SizeMismatch`] and [`Error::DigestMismatch`] when it is not
+    /// what it should be; [`Error::Unverifiable`] for a digest of an unknown algorithm; and when the
+    /// file system refuses.
+    pub fn copy(&self, source: &Repository, digest: &Digest, size: u64, copying: Copying) -> Result<()> {
+        if self.has(digest, size)? {
+            return Ok(());
+        }
+        let missing = || Error::MissingBlob { digest: digest.clone() };
+        let algorithm = digest.algorithm().ok_or_else(|| Error::Unverifiable { digest: digest.clone() })?;
+        let dir = source.blobs().dir(algorithm.name())?.ok_or_else(missing)?;
+        let (file, stat) = dir.open_file(digest.encoded())?.ok_or_else(missing)?;
+        if stat.size != size {
+            return Err(Error::SizeMismatch { digest: digest.clone(), expected: size, found: stat.size });
+        }
+        let original = Original { digest, algorithm, file, stat, dir };
+        let staged = match self.linked(&original, copying)? {
+            Some(staged) => staged,
+            None => self.copied(original)?,
+        };
+        self.keep(staged)
+    }
+
+    /// The proven blob under a second name in staging; `None` when that is not wanted or not to be
+    /// had.
+    fn linked(&self, original: &Original<'_>, copying: Copying) -> Result<Option<Staged>> {
+        if copying == Copying::Copy || self.is_rehearsal() {
+            return Ok(None);
+        }
+        let staging = self.staging.ensure()?;
+        let Some(file) = staging.link(&original.dir, original.digest.encoded())? else { return Ok(None) };
+        // What stands under the name may be another file by now.
+        let is_it = |(_, stat): &(File, Stat)| stat.identity == original.stat.identity;
+        let linked = staging.open_with_stat(&file)?.filter(is_it);
+        match linked.map(|(mut linked, _)| prove(original, &mut linked, &file)) {
+            Some(Ok(())) => Ok(Some(original.staged(file))),
+            Some(Err(error)) => {
+                staging.discard(&file)?;
+                Err(error)
+            }
+            None => staging.discard(&file).map(|()| None),
+        }
+    }
+
+    /// A proven copy in staging.
+    fn copied(&self, original: Original<'_>) -> Result<Staged> {
+        if self.is_rehearsal() {
+            return self.written(BlobWriter::new(None, original.algorithm), original);
+        }
+        let staging = self.staging.ensure()?;
+        let (file, staged) = staging.create_file()?;
+        let made = if disk::share_blocks(&original.file, &file) {
+            let mut shared = staging.open(&staged)?.ok_or_else(|| Error::NotAFile { path: staged.path() })?;
+            prove(&original, &mut shared, &staged).map(|()| original.staged(staged.clone()))
+        } else {
+            self.written(BlobWriter::new(Some((file, staged.clone())), original.algorithm), original)
+        };
+        if made.is_err() {
+            // It may be large, and on a full disk it is in the way.
+            staging.discard(&staged)?;
+        }
+        made
+    }
+
+    fn written(&self, mut writer: BlobWriter, mut original: Original<'_>) -> Result<Staged> {
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            match original.file.read(&mut buffer) {
+                Ok(0) => return writer.finish_as(original.digest, original.stat.size),
+                Ok(read) => writer.push(&buffer[..read])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(original.unreadable(error)),
+            }
+        }
+    }
+}
+
+impl Original<'_> {
+    fn staged(&self, file: StagedFile) -> Staged {
+        Staged { digest: self.digest.clone(), size: self.stat.size, file: Some(file) }
+    }
+
+    fn unreadable(&self, error: io::Error) -> Error {
+        Error::io("read", self.dir.path().join(self.digest.encoded()), error)
+    }
+}
+
+/// Proves that `file`, which shares what the original is made of, is what its digest says.
+fn prove(original: &Original<'_>, file: &mut File, staged: &StagedFile) -> Result<()> {
+    let (found, size) = hash_file(file, original.algorithm, &|_| ())
+        .map_err(|error| Error::io("read", staged.path(), error))?;
+    let (digest, expected) = (original.digest.clone(), original.stat.size);
+    if size != expected {
+        return Err(Error::SizeMismatch { digest, expected, found: size });
+    }
+    if found != digest { Err(Error::DigestMismatch { expected: digest, found }) } else { Ok(()) }
+}

@@ -1,0 +1,59 @@
+//! What docker before 1.10 reads of an archive: `repositories`, and a folder for every layer.
+//!
+//! The layers themselves are links to those that manifest.json names, so that they are there once.
+
+use std::collections::BTreeMap;
+
+use ocirepo_store::Digest;
+
+use super::Image;
+use crate::error::{Result, escape};
+use crate::export::member::{Member, Source};
+use crate::moby::layer_ids::{V1Layer, repositories_json, v1_layers};
+
+type Configs<'c> = BTreeMap<&'c Digest, (u64, Vec<u8>)>;
+
+fn layers(image: &Image, configs: &Configs<'_>) -> Result<Vec<V1Layer>> {
+    let (_, config) = &configs[&image.config.digest];
+    v1_layers(config).map_err(|reason| image.refuse(escape(&reason)))
+}
+
+/// The member `repositories`; there is none where nothing has a name.
+pub(super) fn repositories(images: &[Image], configs: &Configs<'_>) -> Result<Option<Member>> {
+    let mut names = Vec::new();
+    for image in images {
+        let layers = layers(image, configs)?;
+        let Some(top) = layers.last() else {
+            return Err(
+                image.refuse("it has no layers, and the old format has images by their layers".into())
+            );
+        };
+        let top = &top.id;
+        names.extend(image.names.iter().map(|it| (it.repository.clone(), it.tag.clone(), top.clone())));
+    }
+    Ok((!names.is_empty()).then(|| Member::bytes("repositories", repositories_json(&names))))
+}
+
+/// The folders of the layers, by their IDs.
+pub(super) fn folders(
+    images: &[Image],
+    configs: &Configs<'_>,
+    stacks: &[Vec<Digest>],
+) -> Result<Vec<Member>> {
+    let mut folders: BTreeMap<String, [Member; 4]> = BTreeMap::new();
+    for (image, diff_ids) in images.iter().zip(stacks) {
+        for (layer, diff_id) in layers(image, configs)?.into_iter().zip(diff_ids) {
+            let V1Layer { id, json } = layer;
+            let at = |name: &str| format!("{id}/{name}");
+            let target = format!("../{}.tar", diff_id.encoded());
+            let members = [
+                Member::folder(at("")),
+                Member::bytes(at("VERSION"), b"1.0".to_vec()),
+                Member::bytes(at("json"), json),
+                Member { name: at("layer.tar"), size: 0, source: Source::Link(target) },
+            ];
+            folders.insert(id, members);
+        }
+    }
+    Ok(folders.into_values().flatten().collect())
+}

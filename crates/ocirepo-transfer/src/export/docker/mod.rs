@@ -1,0 +1,84 @@
+//! Docker archives: `manifest.json` and what it names.
+//!
+//! - `item` is an image as manifest.json lists it, in a hybrid too.
+//! - `layers` finds out how large layers are in the form that they are to have.
+//! - `legacy` adds what docker before 1.10 reads.
+
+mod item;
+mod layers;
+mod legacy;
+
+use std::collections::BTreeMap;
+
+use ocirepo_store::{Digest, Progress};
+
+pub(super) use item::{Foreign, Image, Item, images, manifest_json};
+pub use layers::LayerForm;
+pub(super) use layers::pour;
+
+use super::member::{Member, Source};
+use crate::archive::limits::MAX_CONFIG;
+use crate::error::{Result, escape};
+use crate::import::carrier::Carrier;
+use crate::import::layers::diff_ids;
+
+/// The layers of an image that are not to be distributed, by what they unpack to. An image whose
+/// config cannot be read has none: docker only uses it to spare itself an upload.
+pub(super) fn foreign_sources(carrier: &Carrier<'_>, image: &Image) -> BTreeMap<Digest, Foreign> {
+    let foreign: Vec<_> = image.foreign().collect();
+    if foreign.is_empty() {
+        return BTreeMap::new();
+    }
+    let config = carrier.read_blob(&image.config.digest, MAX_CONFIG).ok().flatten().unwrap_or_default();
+    let diff_ids = diff_ids(&config).unwrap_or_default();
+    foreign.into_iter().filter_map(|(n, layer)| Some((diff_ids.get(n)?.clone(), layer))).collect()
+}
+
+/// The members of a docker archive.
+///
+/// # Errors
+/// When an image has no form in it, and when a layer is not what its config says.
+pub(super) fn members(
+    carrier: &Carrier<'_>,
+    images: &[Image],
+    form: LayerForm,
+    is_legacy: bool,
+    progress: &dyn Progress,
+) -> Result<Vec<Member>> {
+    let mut stacks: Vec<Vec<Digest>> = Vec::with_capacity(images.len());
+    let mut configs: BTreeMap<&Digest, (u64, Vec<u8>)> = BTreeMap::new();
+    for image in images {
+        let config = &image.config.digest;
+        let bytes = carrier.read_blob(config, MAX_CONFIG)?.ok_or_else(|| image.lacks(carrier, config))?;
+        let diff_ids = diff_ids(&bytes).map_err(|reason| image.refuse(escape(&reason)))?;
+        if diff_ids.len() != image.layers.len() {
+            let (layers, listed) = (image.layers.len(), diff_ids.len());
+            return Err(image.refuse(format!("it has {layers} layers, but its config lists {listed}")));
+        }
+        stacks.push(diff_ids);
+        configs.insert(config, (bytes.len() as u64, bytes));
+    }
+    let layers = layers::prepare(carrier, images, &stacks, form, progress)?;
+
+    let items: Vec<Item> = images
+        .iter()
+        .map(|image| {
+            let names = image.layers.iter().map(|layer| layers.names[&layer.digest].clone()).collect();
+            image.item(format!("{}.json", image.config.digest.encoded()), names, BTreeMap::new())
+        })
+        .collect();
+    let mut members = vec![Member::bytes("manifest.json", manifest_json(&items))];
+    if is_legacy {
+        members.extend(legacy::repositories(images, &configs)?);
+    }
+    members.extend(configs.iter().map(|(digest, (size, _))| Member {
+        name: format!("{}.json", digest.encoded()),
+        size: *size,
+        source: Source::Blob((*digest).clone()),
+    }));
+    if is_legacy {
+        members.extend(legacy::folders(images, &configs, &stacks)?);
+    }
+    members.extend(layers.members);
+    Ok(members)
+}

@@ -1,0 +1,72 @@
+//! The members of an archive that is written: known, with their sizes, before the first byte.
+
+use std::io;
+
+use ocirepo_store::Digest;
+
+use super::tar::{self, Kind};
+use crate::compress::Encoding;
+use crate::import::layers::Compression;
+
+/// A member, and where its content comes from.
+#[derive(Debug, Clone)]
+pub(super) struct Member {
+    pub(super) name: String,
+    /// Its size in bytes.
+    pub(super) size: u64,
+    pub(super) source: Source,
+}
+
+/// Where the content of a member comes from.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    Folder,
+    Link(String),
+    Bytes(Vec<u8>),
+    /// A blob as it is stored.
+    Blob(Digest),
+    /// A layer in another form than it is stored in.
+    Layer(Layer),
+}
+
+/// A layer, and the form that it is to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Layer {
+    /// Its blob.
+    pub(super) blob: Digest,
+    /// The size of the blob in bytes.
+    pub(super) stored: u64,
+    pub(super) compression: Compression,
+    /// The digest of its uncompressed content.
+    pub(super) diff_id: Digest,
+    /// How it is to be compressed; `None` for not at all.
+    pub(super) encoding: Option<Encoding>,
+}
+
+impl Member {
+    pub(super) fn bytes(name: impl Into<String>, bytes: Vec<u8>) -> Self {
+        Self { name: name.into(), size: bytes.len() as u64, source: Source::Bytes(bytes) }
+    }
+
+    pub(super) fn folder(name: impl Into<String>) -> Self {
+        Self { name: name.into(), size: 0, source: Source::Folder }
+    }
+
+    pub(super) fn kind(&self) -> Kind<'_> {
+        match &self.source {
+            Source::Folder => Kind::Folder,
+            Source::Link(target) => Kind::Link(target),
+            Source::Bytes(_) | Source::Blob(_) | Source::Layer(_) => Kind::File(self.size),
+        }
+    }
+}
+
+/// The size of the whole archive in bytes.
+///
+/// # Errors
+/// When a member cannot be written.
+pub(super) fn archive_size(members: &[Member]) -> io::Result<u64> {
+    let sizes = members.iter().map(|member| tar::size_of(&member.name, member.kind()));
+    let members: u64 = sizes.sum::<io::Result<u64>>()?;
+    Ok(members + tar::END.len() as u64)
+}

@@ -1,0 +1,297 @@
+//! `ocirepo export`
+
+mod output;
+mod select;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use ocirepo_store::name::RefPolicy;
+use ocirepo_transfer::{
+    ArchiveType, Encoding, Export, ExportOptions, Have, LayerForm, PlatformPattern, plan_export,
+};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::exit::{Code, UsageError};
+use crate::options::Format;
+use crate::render;
+
+/// Write images to an archive that other tools load
+///
+/// Without a REFERENCE, every image is exported. What is about an image, such as its signatures, goes
+/// along. The same images always give the same bytes.
+///
+/// A hybrid is an OCI layout and a docker archive in one file: docker, podman, containerd, k3s and
+/// skopeo load it without ocirepo.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ocirepo export -o images.tar                          # everything
+  ocirepo export alpine:3.11 'registry.corp/app/*' -o app.tar
+  ocirepo export -f list.txt -o bundle.tar --sums
+  ocirepo export alpine:3.11 -o - | docker load
+  ocirepo export --have inventory.txt -o delta.tar      # without what the receiver has
+  ocirepo export app:2 --type docker -o app.tar
+  ocirepo export --platform linux/arm64 -o arm.tar")]
+pub(crate) struct Args {
+    /// Names, digests, @N, or patterns over names with * ? and [...]
+    #[arg(value_name = "REFERENCE|GLOB")]
+    references: Vec<String>,
+    /// Export what a file lists, a REFERENCE or GLOB on each line; - is standard input
+    #[arg(short = 'f', long = "file", value_name = "LIST")]
+    list: Option<String>,
+    /// The file to write; - is standard output
+    #[arg(short, long, value_name = "FILE|-")]
+    output: PathBuf,
+    /// What to write
+    #[arg(long = "type", value_enum, value_name = "TYPE", default_value_t)]
+    archive: TypeArg,
+    /// Only show what would be exported
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Take these platforms only, such as linux/amd64,linux/arm64; changes the digest of what is cut
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',')]
+    platform: Vec<PlatformPattern>,
+    /// Let an image into a hybrid that lists platforms the repository does not have
+    #[arg(long)]
+    keep_index: bool,
+    /// Whether what is about an image goes along
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t)]
+    referrers: Referrers,
+    /// What ref.name holds in an oci archive [default: what it holds in the repository]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    names: Option<Names>,
+    /// How layers are compressed in a docker archive: raw, gzip or zstd, also with a level such as zstd:9
+    #[arg(long, value_name = "HOW", value_parser = parse_layers)]
+    layers: Option<LayerForm>,
+    /// Compress the archive: none, gzip or zstd, also with a level
+    #[arg(long, value_name = "HOW", default_value = "none", value_parser = parse_compress)]
+    compress: Compress,
+    /// Leave out what the receiver has: an inventory, a repository or a bundle; may be repeated
+    #[arg(long, value_name = "FILE|REPO|BUNDLE")]
+    have: Vec<PathBuf>,
+    /// Write the checksum too, beside the archive, as sha256sum does
+    #[arg(long)]
+    sums: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum TypeArg {
+    /// An OCI layout and a docker archive in one
+    #[default]
+    Hybrid,
+    /// An OCI layout
+    Oci,
+    /// A docker archive
+    Docker,
+    /// A docker archive that docker before 1.10 reads too
+    DockerLegacy,
+}
+
+impl TypeArg {
+    fn archive(self) -> ArchiveType {
+        match self {
+            Self::Hybrid => ArchiveType::Hybrid,
+            Self::Oci => ArchiveType::Oci,
+            Self::Docker => ArchiveType::Docker,
+            Self::DockerLegacy => ArchiveType::DockerLegacy,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Hybrid => "hybrid",
+            Self::Oci => "oci",
+            Self::Docker => "docker",
+            Self::DockerLegacy => "docker-legacy",
+        }
+    }
+
+    fn is_docker(self) -> bool {
+        matches!(self, Self::Docker | Self::DockerLegacy)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Referrers {
+    /// Signatures, attestations and the like go along
+    #[default]
+    All,
+    /// They stay behind
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Names {
+    /// The whole reference
+    Full,
+    /// The tag alone
+    Tag,
+}
+
+/// How the archive as a whole is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Compress(Option<Encoding>);
+
+fn parse_compress(text: &str) -> Result<Compress, String> {
+    match text {
+        "none" => Ok(Compress(None)),
+        text => text.parse().map(|encoding| Compress(Some(encoding))).map_err(|error| format!("{error}")),
+    }
+}
+
+fn parse_layers(text: &str) -> Result<LayerForm, String> {
+    match text {
+        "raw" => Ok(LayerForm::Raw),
+        text => text.parse().map(LayerForm::Encoded).map_err(|error| format!("{error}")),
+    }
+}
+
+impl Args {
+    fn options(&self) -> Result<ExportOptions> {
+        let mut have = None::<Have>;
+        for path in &self.have {
+            let read = Have::read(path)?;
+            match &mut have {
+                Some(have) => have.extend(read),
+                None => have = Some(read),
+            }
+        }
+        Ok(ExportOptions {
+            // A docker archive needs all of its blobs.
+            archive: if have.is_some() { ArchiveType::Oci } else { self.archive.archive() },
+            referrers: self.referrers == Referrers::All,
+            platforms: self.platform.clone(),
+            keep_index: self.keep_index,
+            names: self.names.map(|names| match names {
+                Names::Full => RefPolicy::Full,
+                Names::Tag => RefPolicy::Tag,
+            }),
+            layers: self.layers.unwrap_or_default(),
+            have,
+        })
+    }
+
+    /// What does not go together.
+    fn check(&self) -> Result<(), UsageError> {
+        let is_stdout = self.output.as_os_str() == "-";
+        let wrong = [
+            (
+                self.layers.is_some() && !self.archive.is_docker(),
+                "--layers is for --type docker: in an image layout layers stay as they are, so that digests do",
+            ),
+            (
+                self.archive == TypeArg::DockerLegacy
+                    && self.layers.is_some_and(|layers| layers != LayerForm::Raw),
+                "docker before 1.10 reads layers that are not compressed: leave --layers out",
+            ),
+            (
+                self.names.is_some() && self.archive != TypeArg::Oci && self.have.is_empty(),
+                "--names is for --type oci: runtimes need the names of a hybrid as they are",
+            ),
+            (
+                !self.have.is_empty() && self.archive.is_docker(),
+                "--have leaves blobs out, and a docker archive needs them all",
+            ),
+            (
+                self.sums && is_stdout,
+                "--sums writes a file beside the archive, so the archive has to be a file",
+            ),
+            (
+                is_stdout && !self.dry_run && std::io::IsTerminal::is_terminal(&std::io::stdout()),
+                "an archive is not written to a terminal; redirect standard output, or name a file with -o",
+            ),
+        ];
+        match wrong.into_iter().find(|(is_wrong, _)| *is_wrong) {
+            Some((_, reason)) => Err(UsageError(reason.to_owned())),
+            None => Ok(()),
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
+    args.check()?;
+    let queries = select::read(&args.references, args.list.as_deref())?;
+    let options = args.options()?;
+    let repository = context.open(verb)?;
+    let lock = repository.lock_reading()?;
+    let document = lock.index()?;
+    let wanted = select::positions(&lock, &document, &queries)?;
+    let reporter = context.reporter();
+    let export = plan_export(&lock, &document, &wanted, &options, &reporter)?;
+    for warning in &export.warnings {
+        context.warn(warning);
+    }
+    let written = if args.dry_run {
+        None
+    } else {
+        let compress = args.compress.0;
+        Some(output::write(&export, &args.output, compress, args.sums, &reporter)?)
+    };
+    report(args, &export, written, context)?;
+    Ok(Code::Ok)
+}
+
+fn report(
+    args: &Args,
+    export: &Export<'_>,
+    written: Option<output::Written>,
+    context: &Context,
+) -> Result<()> {
+    let bytes: u64 = export.blobs.values().sum();
+    let required = export.toc.as_ref().map(|toc| toc.required.as_slice()).unwrap_or_default();
+    let required_bytes: u64 = required.iter().map(|blob| blob.size).sum();
+    // Standard output may be the archive itself.
+    let is_free = args.dry_run || args.output.as_os_str() != "-";
+    if context.format == Format::Json {
+        let images: Vec<_> = export
+            .images
+            .iter()
+            .map(|image| {
+                let digest = image.digest.as_str();
+                json!({ "reference": image.reference, "digest": digest, "artifact": image.is_artifact })
+            })
+            .collect();
+        let value = json!({
+            "dryRun": args.dry_run,
+            "output": args.output.display().to_string(),
+            "type": args.archive.name(),
+            "bundle": export.toc.as_ref().map(|toc| toc.id.as_str()),
+            "images": images,
+            "blobs": { "count": export.blobs.len(), "bytes": bytes },
+            "required": { "count": required.len(), "bytes": required_bytes },
+            "bytes": written.as_ref().map_or(export.size(), |written| written.bytes),
+            "sha256": written.as_ref().and_then(|written| written.sha256.as_deref()),
+            "warnings": export.warnings,
+        });
+        if is_free {
+            render::json(&value)?;
+        }
+        return Ok(());
+    }
+    let say = |line: &str| if is_free { render::line(line) } else { Ok(context.say(line)) };
+    let would = if args.dry_run { "would export" } else { "exported" };
+    for image in &export.images {
+        let name = image.reference.as_deref().unwrap_or("<none>");
+        say(&render::safe(&format!("{would} {name} {}", image.digest)))?;
+    }
+    let left_out = match required.len() as u64 {
+        0 => String::new(),
+        count => format!(
+            "; {} ({}) are left to the receiver",
+            render::count(count, "blob"),
+            render::size(required_bytes)
+        ),
+    };
+    let size = written.as_ref().map_or(export.size(), |written| written.bytes);
+    context.say(&format!(
+        "{}: {}, {} ({}){left_out}",
+        render::safe(&args.output.display().to_string()),
+        render::size(size),
+        render::count(export.blobs.len() as u64, "blob"),
+        render::size(bytes),
+    ));
+    Ok(())
+}
