@@ -219,6 +219,8 @@ pub enum ErrorKind {
     LockTimeout,
     /// A name conflict or an ambiguous name.
     Conflict,
+    /// Blobs that something builds upon are missing.
+    BaseMissing,
 }
 
 impl Error {

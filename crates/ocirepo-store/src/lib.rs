@@ -7,6 +7,7 @@
 //! .ocirepo/last-index                                   which index.json files were ours
 //! .ocirepo/index.prev                                   the index.json before the last change
 //! .ocirepo/tmp/<session>/                               staging of running ingests
+//! .ocirepo/pending/<bundle>/                            what came of bundles that are not complete
 //! .ocirepo/cache/layers                                 which blob unpacks to which diffID
 //! ```
 //!
@@ -19,6 +20,7 @@
 //! | tools that ignore our locks are noticed before their work is overwritten | `index::commit` |
 //! | only what no root needs is swept, and nothing when in doubt | [`gc`] |
 //! | what is known of layers was proven, and can be forgotten | [`layers`] |
+//! | a bundle that comes in volumes loses none, and comes in whole | [`pending`] |
 //! | what is damaged is found, with the images it breaks | [`verify`] |
 //! | names are exact, and survive a change of policy | [`name`] |
 //!
@@ -66,6 +68,7 @@ pub mod lock;
 pub mod name;
 mod naming;
 pub mod parallel;
+pub mod pending;
 mod progress;
 pub mod remove;
 mod repository;

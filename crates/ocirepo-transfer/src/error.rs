@@ -7,6 +7,8 @@ use std::io;
 
 use ocirepo_store::{Digest, ErrorKind};
 
+use crate::bundle::Required;
+
 /// The result of a transfer.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -193,6 +195,24 @@ pub enum Error {
         /// The platforms or manifests that are missing.
         lacks: String,
     },
+    /// A bundle leaves blobs to the repository that it does not have, or has damaged.
+    #[error("{archive} needs {} that the repository does not have: {}", count(missing.len()), list(&describe(missing)))]
+    BaseMissing {
+        /// The bundle.
+        archive: String,
+        /// What is missing.
+        missing: Vec<Required>,
+    },
+    /// An image of the repository is damaged.
+    #[error("image {image} in {repository} is damaged: {reason}")]
+    BadStored {
+        /// The repository.
+        repository: String,
+        /// The image, by name or digest.
+        image: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The repository lacks a blob that an image needs.
     #[error("image {image} needs {digest}, which is not in {repository}")]
     Lacking {
@@ -295,6 +315,7 @@ impl Error {
             | Self::MissingLayer { .. }
             | Self::Incomplete { .. }
             | Self::Lacking { .. }
+            | Self::BadStored { .. }
             | Self::Blob { .. }
             | Self::Sparse { .. }
             | Self::UnknownAlgorithm { .. } => ErrorKind::Corrupt,
@@ -302,6 +323,7 @@ impl Error {
             Self::NoSuchImage { .. } | Self::NoPlatform { .. } | Self::NothingToExport { .. } => {
                 ErrorKind::NotFound
             }
+            Self::BaseMissing { .. } => ErrorKind::BaseMissing,
             Self::NotOneImage { .. } | Self::UnknownBlobs { .. } => ErrorKind::Usage,
         }
     }
@@ -325,6 +347,19 @@ impl Error {
 /// Where in a file something stands.
 fn line_of(line: Option<u64>) -> String {
     line.map_or_else(String::new, |line| format!(", line {line}"))
+}
+
+fn count(blobs: usize) -> String {
+    if blobs == 1 { "a blob".to_owned() } else { format!("{blobs} blobs") }
+}
+
+fn describe(blobs: &[Required]) -> Vec<String> {
+    let describe = |blob: &Required| {
+        let images: Vec<String> = blob.images.iter().map(|image| escape(image)).collect();
+        let images = if images.is_empty() { String::new() } else { format!(", for {}", list(&images)) };
+        format!("{} ({} bytes{images})", blob.digest, blob.size)
+    };
+    blobs.iter().map(describe).collect()
 }
 
 /// A list in a message, cut short where nobody would read on.

@@ -50,7 +50,10 @@ mod import;
 mod moby;
 mod source;
 
-pub use bundle::{Have, Holdings, Part, Required, Toc, TocBlob, TocImage, write_inventory};
+pub use bundle::{
+    Amount, Difference, Have, Holdings, ImageChanges, Moved, Part, Required, Toc, TocBlob, TocImage, diff,
+    write_inventory,
+};
 pub use compress::{Encoding, GzipLevel, InvalidEncoding, ZstdLevel};
 pub use error::{Error, Result};
 pub use export::{ArchiveType, Export, ExportOptions, ExportedImage, LayerForm, plan_export};

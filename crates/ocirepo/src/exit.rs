@@ -20,6 +20,7 @@ pub(crate) enum Code {
     Corrupt = 4,
     SomeFailed = 5,
     LockTimeout = 6,
+    BaseMissing = 7,
     Conflict = 9,
 }
 
@@ -37,6 +38,7 @@ impl From<ErrorKind> for Code {
             ErrorKind::Corrupt => Self::Corrupt,
             ErrorKind::LockTimeout => Self::LockTimeout,
             ErrorKind::Conflict => Self::Conflict,
+            ErrorKind::BaseMissing => Self::BaseMissing,
             _ => Self::Error,
         }
     }
@@ -135,7 +137,27 @@ fn transfer_hint(error: &TransferError) -> Option<&'static str> {
             "save the image again with all its layers; --allow-thin takes layers from the repository where it has \
              them; nothing was added"
         }
+        TransferError::BadInventory { .. } => {
+            "an inventory has a line for each blob, its digest and its size; `ocirepo inventory` writes one"
+        }
+        TransferError::UnknownBlobs { .. } => {
+            "add it to a repository first, and name that, or save the images as an OCI layout"
+        }
         TransferError::UnknownAlgorithm { .. } => "push the image with sha256 digests; nothing was added",
+        TransferError::BaseMissing { .. } => {
+            "nothing was added; add what brought these blobs first, or send the inventory of this repository \
+             (`ocirepo inventory`) back for `ocirepo export --have`"
+        }
+        TransferError::Sparse { .. } => {
+            "--platform takes the platforms that are there, under another digest; --keep-index keeps the \
+             index, which docker and k3s load and ctr refuses"
+        }
+        TransferError::Lacking { .. } | TransferError::BadStored { .. } => {
+            "nothing was written; add the image again from where it came, or remove it with `ocirepo rm`"
+        }
+        TransferError::Blob { .. } => {
+            "what was written is incomplete; `ocirepo verify` finds all that is damaged"
+        }
         TransferError::NameTwice { .. } => "save the images under different names; nothing was added",
         TransferError::NotOneImage { .. } => {
             "--select takes one of them; without --ref they are added under the names in the archive"

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{add, config, export, gc, init, inspect, ls, rm, tag, verify, why};
+use crate::commands::{add, config, diff, export, gc, init, inspect, inventory, ls, rm, tag, verify, why};
 
 /// Many container images in one plain OCI image layout directory.
 ///
@@ -112,6 +112,8 @@ pub(crate) enum Command {
     Init(init::Args),
     Add(add::Args),
     Export(Box<export::Args>),
+    Inventory(inventory::Args),
+    Diff(diff::Args),
     Ls(ls::Args),
     Inspect(inspect::Args),
     Tag(tag::Args),
@@ -129,6 +131,8 @@ impl Command {
             Self::Init(_) => "init",
             Self::Add(_) => "add",
             Self::Export(_) => "export",
+            Self::Inventory(_) => "inventory",
+            Self::Diff(_) => "diff",
             Self::Ls(_) => "ls",
             Self::Inspect(_) => "inspect",
             Self::Tag(_) => "tag",

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::sync::Arc;
 
 use super::{BlobWriter, Ingest, Staged};
 use crate::blob::hash_file;
@@ -30,7 +29,7 @@ struct Original<'s> {
     algorithm: Algorithm,
     file: File,
     stat: Stat,
-    dir: Arc<Dir>,
+    dir: &'s Dir,
 }
 
 impl Ingest<'_> {
@@ -55,26 +54,49 @@ impl Ingest<'_> {
         if stat.size != size {
             return Err(Error::SizeMismatch { digest: digest.clone(), expected: size, found: stat.size });
         }
-        let original = Original { digest, algorithm, file, stat, dir };
-        let staged = match self.linked(&original, copying)? {
+        let original = Original { digest, algorithm, file, stat, dir: &dir };
+        let linked = if copying == Copying::Link { self.linked(&original, true)? } else { None };
+        let staged = match linked {
             Some(staged) => staged,
             None => self.copied(original)?,
         };
         self.keep(staged)
     }
 
-    /// The proven blob under a second name in staging; `None` when that is not wanted or not to be
-    /// had.
-    fn linked(&self, original: &Original<'_>, copying: Copying) -> Result<Option<Staged>> {
-        if copying == Copying::Copy || self.is_rehearsal() {
+    /// Makes the blob that waits in `dir` part of what will be committed, by a link where that can be
+    /// had. It was proven when it came there. `false` when it is not there at its right size.
+    pub(crate) fn take_over(&self, dir: &Dir, digest: &Digest, size: u64) -> Result<bool> {
+        let Some(algorithm) = digest.algorithm() else { return Ok(false) };
+        let Some((file, stat)) = dir.open_file(digest.encoded())? else { return Ok(false) };
+        if stat.size != size {
+            return Ok(false);
+        }
+        if self.is_rehearsal() {
+            self.keep(Staged { digest: digest.clone(), size, file: None })?;
+            return Ok(true);
+        }
+        let original = Original { digest, algorithm, file, stat, dir };
+        let staged = match self.linked(&original, false)? {
+            Some(staged) => staged,
+            None => self.copied(original)?,
+        };
+        self.keep(staged)?;
+        Ok(true)
+    }
+
+    /// The blob under a second name in staging, proven if that is still to be done; `None` when that
+    /// is not to be had.
+    fn linked(&self, original: &Original<'_>, unproven: bool) -> Result<Option<Staged>> {
+        if self.is_rehearsal() {
             return Ok(None);
         }
         let staging = self.staging.ensure()?;
-        let Some(file) = staging.link(&original.dir, original.digest.encoded())? else { return Ok(None) };
+        let Some(file) = staging.link(original.dir, original.digest.encoded())? else { return Ok(None) };
         // What stands under the name may be another file by now.
         let is_it = |(_, stat): &(File, Stat)| stat.identity == original.stat.identity;
         let linked = staging.open_with_stat(&file)?.filter(is_it);
-        match linked.map(|(mut linked, _)| prove(original, &mut linked, &file)) {
+        let prove = |mut linked| if unproven { prove(original, &mut linked, &file) } else { Ok(()) };
+        match linked.map(|(linked, _)| prove(linked)) {
             Some(Ok(())) => Ok(Some(original.staged(file))),
             Some(Err(error)) => {
                 staging.discard(&file)?;

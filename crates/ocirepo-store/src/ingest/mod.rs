@@ -29,9 +29,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use commit::Committed;
 pub use copy::Copying;
 pub(crate) use debris::{Debris, TMP, find_dead, remove_dead};
+pub(crate) use staging::Staging;
 pub use writer::BlobWriter;
 
-use self::staging::Staging;
 use crate::digest::{Algorithm, Digest};
 use crate::disk::{Kind, StagedFile, Syncer};
 use crate::error::{Error, Result};
@@ -59,6 +59,10 @@ impl Staged {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    pub(crate) fn file(&self) -> Option<&StagedFile> {
+        self.file.as_ref()
     }
 
     fn path(&self) -> PathBuf {

@@ -15,7 +15,7 @@ use crate::lock::holders;
 use crate::repository::Repository;
 
 #[derive(Debug)]
-pub(super) struct Staging<'l> {
+pub(crate) struct Staging<'l> {
     repository: &'l Repository,
     /// Where a rehearsal makes its directory.
     apart: Option<PathBuf>,
@@ -26,7 +26,7 @@ pub(super) struct Staging<'l> {
 }
 
 impl<'l> Staging<'l> {
-    pub(super) const fn new(repository: &'l Repository, apart: Option<PathBuf>) -> Self {
+    pub(crate) const fn new(repository: &'l Repository, apart: Option<PathBuf>) -> Self {
         Self {
             repository,
             apart,
@@ -36,22 +36,22 @@ impl<'l> Staging<'l> {
         }
     }
 
-    pub(super) const fn is_rehearsal(&self) -> bool {
+    pub(crate) const fn is_rehearsal(&self) -> bool {
         self.apart.is_some()
     }
 
     /// From now on the session holds `index.lock`, to its end.
-    pub(super) fn index_lock_is_held(&self) {
+    pub(crate) fn index_lock_is_held(&self) {
         self.holds_index_lock.store(true, Ordering::Relaxed);
     }
 
     /// The directory, if any blob has needed it.
-    pub(super) fn made(&self) -> Option<&StagingDir> {
+    pub(crate) fn made(&self) -> Option<&StagingDir> {
         self.made.get()
     }
 
     /// The directory, made now if need be.
-    pub(super) fn ensure(&self) -> Result<&StagingDir> {
+    pub(crate) fn ensure(&self) -> Result<&StagingDir> {
         if let Some(dir) = self.made.get() {
             return Ok(dir);
         }
@@ -80,7 +80,7 @@ impl<'l> Staging<'l> {
 
     /// Removes what dead sessions left, unless that was done when the directory was made. The
     /// caller holds `index.lock`.
-    pub(super) fn clean_up_after_others(&self) -> Result<()> {
+    pub(crate) fn clean_up_after_others(&self) -> Result<()> {
         if self.made.get().is_some() {
             return Ok(());
         }

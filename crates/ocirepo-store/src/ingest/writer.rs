@@ -20,7 +20,7 @@ pub struct BlobWriter {
 }
 
 impl BlobWriter {
-    pub(super) fn new(file: Option<(File, StagedFile)>, algorithm: Algorithm) -> Self {
+    pub(crate) fn new(file: Option<(File, StagedFile)>, algorithm: Algorithm) -> Self {
         Self { file, hasher: Hasher::new(algorithm), size: 0 }
     }
 

@@ -1,10 +1,12 @@
 //! Bundles: what is exported as image layouts, with a table of contents.
 
+mod diff;
 mod have;
 mod holdings;
 mod inventory;
 mod toc;
 
+pub use diff::{Amount, Difference, ImageChanges, Moved, diff};
 pub use have::Have;
 pub use holdings::Holdings;
 pub use inventory::write_inventory;

@@ -83,8 +83,8 @@ fn children(graph: &Graph<'_, '_>, index: &[u8]) -> Result<Vec<Entry>> {
 }
 
 fn list(repository: &Repository, entry: &Entry, position: usize) -> Result<Listed> {
-    let descriptor = entry.descriptor().map_err(|reason| Error::BadImage {
-        archive: repository.path().display().to_string(),
+    let descriptor = entry.descriptor().map_err(|reason| Error::BadStored {
+        repository: repository.path().display().to_string(),
         image: escape(&entry.label(position)),
         reason: escape(reason),
     })?;

@@ -125,8 +125,8 @@ impl Sorting<'_, '_, '_, '_> {
     fn broken(&self, id: BlobId, reason: &str) -> Error {
         let digest = self.reached.blob(id).digest.as_str();
         let reason = escape(reason);
-        Error::BadImage {
-            archive: self.repository.path().display().to_string(),
+        Error::BadStored {
+            repository: self.repository.path().display().to_string(),
             image: self.label(id),
             reason: if reason.contains(digest) { reason } else { format!("{digest}: {reason}") },
         }

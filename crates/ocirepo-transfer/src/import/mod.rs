@@ -7,6 +7,7 @@
 //! 4. The images that are left are brought in, their layers stored as `layers` is told to.
 //! 5. `naming` decides what the entries are called, and one commit puts them.
 
+mod base;
 pub(crate) mod carrier;
 mod choose;
 pub(crate) mod companions;

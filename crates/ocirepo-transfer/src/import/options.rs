@@ -31,6 +31,8 @@ pub struct ImportOptions {
     pub allow_thin: bool,
     /// Whether the layers of OCI images are unpacked to see that they are what the config says.
     pub verify_diff_ids: bool,
+    /// Whether the blobs that a bundle leaves to the repository are read, to see that they are sound.
+    pub verify_base: bool,
 }
 
 /// What becomes of images without a name.

@@ -20,7 +20,7 @@ use super::naming::{self, Planned, Root, Surroundings};
 use super::oci::{self, Bringing, Graph, Listed, Survey};
 use super::options::{ImportOptions, Layers, Untagged};
 use super::recognise::recognise;
-use super::{docker, platform, v1};
+use super::{base, docker, platform, v1};
 use crate::archive::Content;
 use crate::error::{Error, Result, escape};
 
@@ -61,6 +61,9 @@ pub(crate) fn plan(
     );
     let format = if recognised.is_dir() { "dir: directory" } else { format };
     let carrier = Carrier { content, prefix: recognised.prefix, blobs: recognised.blobs, ingest, progress };
+    if let Some(toc) = &recognised.toc {
+        base::check(&carrier, toc, options.verify_base)?;
+    }
     let mut graph = Graph::new(&carrier);
     let entries = recognised.layout.as_ref().map_or(&[][..], Document::entries);
     let listed = oci::list(&carrier, entries, recognised.carriers)?;

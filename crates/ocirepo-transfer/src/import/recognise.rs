@@ -10,6 +10,7 @@ use super::docker::{self, Item, ManifestJson};
 use super::naming::Carriers;
 use crate::archive::limits::MAX_INDEX;
 use crate::archive::{Content, read_whole};
+use crate::bundle::{TOC, Toc};
 use crate::error::{Error, Result, escape};
 
 /// An archive that holds images.
@@ -19,6 +20,9 @@ pub(crate) struct Recognised {
     pub(crate) prefix: String,
     /// Its index.json, if it is an image layout.
     pub(crate) layout: Option<Document>,
+    /// Its table of contents, if it is a bundle. What the table lists beside index.json is in
+    /// `layout` as well.
+    pub(crate) toc: Option<Toc>,
     /// The items of its manifest.json, if it is a docker archive.
     pub(crate) items: Vec<Item>,
     /// Whether it is an archive of docker before 1.10.
@@ -60,12 +64,19 @@ pub(crate) fn recognise(content: &dyn Content) -> Result<Recognised> {
     };
     let mut recognised = Recognised {
         prefix: prefix.clone(),
+        toc: None,
         layout,
         items: Vec::new(),
         is_v1: false,
         blobs: BlobNames::Layout,
         carriers,
     };
+    if let (Some(layout), Some(bytes)) = (&mut recognised.layout, read(content, &at(TOC))?) {
+        let fail = |reason: String| Error::member(content.label(), &at(TOC), escape(&reason));
+        let toc = Toc::parse(&bytes).map_err(fail)?;
+        layout.entries_mut().extend_from_slice(&toc.artifacts);
+        recognised.toc = Some(toc);
+    }
     let manifest = read(content, &at(MANIFEST))?;
     let is_docker = match &manifest {
         None => false,

@@ -2,10 +2,12 @@
 
 pub(crate) mod add;
 pub(crate) mod config;
+pub(crate) mod diff;
 pub(crate) mod export;
 pub(crate) mod gc;
 pub(crate) mod init;
 pub(crate) mod inspect;
+pub(crate) mod inventory;
 pub(crate) mod ls;
 pub(crate) mod rm;
 pub(crate) mod tag;
@@ -25,6 +27,8 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Code> {
         Command::Init(args) => init::run(args, context, verb),
         Command::Add(args) => add::run(args, context, verb),
         Command::Export(args) => export::run(args, context, verb),
+        Command::Inventory(args) => inventory::run(args, context, verb),
+        Command::Diff(args) => diff::run(args, context, verb),
         Command::Ls(args) => ls::run(args, context, verb),
         Command::Inspect(args) => inspect::run(args, context, verb),
         Command::Tag(args) => tag::run(args, context, verb),

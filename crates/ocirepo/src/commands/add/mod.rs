@@ -90,6 +90,9 @@ struct LayerArgs {
     /// Unpack the layers of OCI images too, to see that they are what the config says
     #[arg(long = "verify-diffids")]
     verify_diff_ids: bool,
+    /// Read the blobs that a bundle leaves to the repository, to see that they are sound
+    #[arg(long)]
+    verify_base: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
@@ -117,6 +120,7 @@ impl Args {
             layers: self.layers.layers,
             allow_thin: self.layers.allow_thin,
             verify_diff_ids: self.layers.verify_diff_ids,
+            verify_base: self.layers.verify_base,
         }
     }
 
