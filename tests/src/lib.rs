@@ -15,6 +15,7 @@
 //! | [`layout`] | OCI image layouts on disk, and ways to damage them |
 //! | [`checker`] | the judge: is this directory a sound image layout, and what in it is garbage |
 //! | [`fixtures`] | the committed archives |
+//! | [`exported`] | what ocirepo exported, read back |
 //! | [`chance`] | random choices that can be repeated |
 //! | [`snapshot`] | a repository at one moment, for comparison |
 //! | [`cli`] | running the `ocirepo` binary in a clean environment |
@@ -32,6 +33,7 @@ pub mod cli;
 pub mod compress;
 pub mod descriptor;
 pub mod digest;
+pub mod exported;
 pub mod fixtures;
 pub mod headers;
 pub mod image;

@@ -1,7 +1,11 @@
 //! What a choice of entries leads to: what is about it comes along, whichever way it says so, and
 //! nothing else does.
 
-#![allow(clippy::unwrap_used, reason = "a test ends at what fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test ends at what fails, and damages what it likes"
+)]
 
 use std::collections::BTreeSet;
 use std::path::Path;

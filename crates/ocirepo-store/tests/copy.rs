@@ -1,6 +1,10 @@
 //! Blobs from another repository: proven, shared where that is wanted, and all or nothing.
 
-#![allow(clippy::unwrap_used, reason = "a test ends at what fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test ends at what fails, and says what it skips"
+)]
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

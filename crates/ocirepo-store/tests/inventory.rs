@@ -1,6 +1,10 @@
 //! The inventory lists what is reached and of use, and what is damaged stops nothing.
 
-#![allow(clippy::unwrap_used, reason = "a test ends at what fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test ends at what fails, and damages what it likes"
+)]
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,10 @@
 //! A file that is written appears whole or not at all.
 
-#![allow(clippy::unwrap_used, reason = "a test ends at what fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test ends at what fails, and says what it skips"
+)]
 
 use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -56,7 +56,10 @@ pub use bundle::{
 };
 pub use compress::{Encoding, GzipLevel, InvalidEncoding, ZstdLevel};
 pub use error::{Error, Result};
-pub use export::{ArchiveType, Export, ExportOptions, ExportedImage, LayerForm, plan_export};
+pub use export::{
+    ArchiveType, Copied, CopyOptions, Export, ExportOptions, ExportedImage, LayerForm, export_into,
+    plan_export,
+};
 pub use import::{
     ImportOptions, Imported, ImportedImage, Layers, PlatformPattern, Select, Untagged, import, import_stream,
 };

@@ -41,3 +41,59 @@ fn with_a_layer_twice(compression: Compression) -> Image {
     let between = Tarball::new().file("between", "y");
     ImageSpec::new().layer(twice.clone()).layer(between).layer(twice).packed(compression).build()
 }
+
+/// Calls a macro with the names of all functions here that give a [`Sample`].
+#[macro_export]
+macro_rules! each_producer {
+    ($callback:ident) => {
+        $callback!(
+            docker_v1,
+            docker_v1_odd_layers,
+            docker_save,
+            docker_save_by_id,
+            docker25,
+            docker25_0,
+            docker25_by_digest,
+            docker25_untagged,
+            podman_docker_archive,
+            skopeo_docker_archive_untagged,
+            oci_archive,
+            oci_archive_by_tag,
+            oci_archive_unnamed,
+            oci_layout_in_a_folder,
+            dir,
+            dir_packed,
+            dir_mislabelled,
+            dir_of_index,
+            crane,
+            crane_mixed,
+            crane_by_digest,
+            crane_legacy,
+            crane_oci,
+            regctl,
+            regctl_ocidir,
+            jib_docker,
+            jib_oci,
+            nix_stream,
+            nix_build,
+            rules_docker,
+            rules_docker_without_tag,
+            rules_oci_docker,
+            rules_oci,
+            buildx_oci,
+            buildx_oci_unnamed,
+            buildx_oci_old,
+            buildx_docker,
+            buildx_docker_scratch,
+            ctr_export,
+            ctr_export_by_digest,
+            ctr_export_index,
+            ctr_export_sparse,
+            k3s_airgap,
+            hauler,
+            hauler_for_containerd,
+            zarf,
+            zarf_old,
+        );
+    };
+}

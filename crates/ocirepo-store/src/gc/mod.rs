@@ -3,11 +3,12 @@
 //! # What is kept
 //! Every entry of index.json is a root, named or not. From the roots every descriptor is followed:
 //! children of indexes, configs, layers, and subjects. Documents whose `subject` is kept are kept
-//! as well, with all that they name, even if index.json does not list them.
+//! as well, with all that they name, even if index.json does not list them. So is every blob that a
+//! pending bundle brings or requires.
 //!
 //! # When nothing is swept
 //! A sweep needs certainty. It is refused, and the culprit named, when a root cannot be read, a
-//! reachable document is broken, the index has no entries though it is not known to be ours, or
+//! reachable document or a pending bundle is broken, the index has no entries though it is not known to be ours, or
 //! the blobs are shared with others through a link and those were not named. A child that is
 //! merely missing is a sparse image, which is legal: it is reported, and the sweep goes on.
 //!
@@ -27,6 +28,7 @@ pub(crate) mod mark;
 mod plan;
 mod sharing;
 mod sweep;
+pub(crate) mod waiting;
 mod why;
 
 use std::path::PathBuf;
@@ -96,6 +98,8 @@ pub struct Trouble {
 pub enum Refusal {
     /// Roots or documents are broken; see [`Plan::broken`].
     Broken,
+    /// Pending bundles with these ids cannot be read; see [`Plan::broken`].
+    BrokenPending(Vec<String>),
     /// The manifests of roots are not there; see [`Plan::missing`].
     MissingRoots,
     /// index.json has no entries, and is not known to be ours.

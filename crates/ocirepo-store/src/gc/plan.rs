@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::mark::mark;
 use super::sharing::open_others;
+use super::waiting::Waiting;
 use super::{Amount, Garbage, Options, Refusal, Trouble};
 use crate::blob::{self, Stranger};
 use crate::digest::Digest;
@@ -82,7 +83,9 @@ pub fn plan(repository: &Repository, options: &Options) -> Result<Plan> {
 
 fn look(repository: &Repository, options: &Options) -> Result<Plan> {
     let mut snapshot = repository.read_index()?;
-    let others = read_others(repository, options)?;
+    let sharing = open_others(repository, options)?;
+    let others = read_others(&sharing)?;
+    let waiting = Waiting::find(sharing.iter().chain([repository]))?;
     let mut prune = HashSet::new();
     let mut pruned = Vec::new();
     if options.prune_referrers {
@@ -111,9 +114,15 @@ fn look(repository: &Repository, options: &Options) -> Result<Plan> {
         snapshot,
         strangers: Vec::new(),
     };
-    sort_out(repository, &graph, &listing.blobs, options, &mut plan)?;
+    let is_kept = |digest: &Digest| graph.find(digest).is_some() || waiting.needed.contains(digest);
+    sort_out(repository, &is_kept, &listing.blobs, options, &mut plan)?;
     plan.strangers = listing.strangers;
     plan.refusals = refusals(repository, options, &plan, &others, listing.linked)?;
+    if !waiting.broken.is_empty() {
+        let ids = waiting.broken.iter().filter_map(|trouble| trouble.digest.clone()).collect();
+        plan.refusals.push(Refusal::BrokenPending(ids));
+        plan.broken.extend(waiting.broken);
+    }
     if plan.is_refused() {
         for blob in std::mem::take(&mut plan.garbage) {
             plan.kept.add(blob.size);
@@ -122,17 +131,14 @@ fn look(repository: &Repository, options: &Options) -> Result<Plan> {
     Ok(plan)
 }
 
-fn read_others(repository: &Repository, options: &Options) -> Result<Vec<(String, Document)>> {
-    open_others(repository, options)?
-        .into_iter()
-        .map(|other| Ok((other.path().display().to_string(), other.index()?)))
-        .collect()
+fn read_others(others: &[Repository]) -> Result<Vec<(String, Document)>> {
+    others.iter().map(|other| Ok((other.path().display().to_string(), other.index()?))).collect()
 }
 
 /// Measures every blob and puts it on one side or the other.
 fn sort_out(
     repository: &Repository,
-    graph: &Graph,
+    is_kept: &dyn Fn(&Digest) -> bool,
     blobs: &[Digest],
     options: &Options,
     plan: &mut Plan,
@@ -140,7 +146,7 @@ fn sort_out(
     let stats = in_parallel(blobs, repository.jobs(), |digest| repository.blobs().stat(digest));
     for (digest, stat) in blobs.iter().zip(stats) {
         let Some(stat) = stat? else { continue };
-        if graph.find(digest).is_some() {
+        if is_kept(digest) {
             plan.kept.add(stat.size);
         } else if is_young(&stat, options) {
             plan.spared.add(stat.size);

@@ -7,6 +7,7 @@ use crate::blob;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::graph::Link;
+use crate::pending::PendingBundle;
 use crate::repository::Repository;
 
 /// One blob on the way from a root.
@@ -27,7 +28,8 @@ pub struct Why {
     pub is_present: bool,
     /// A shortest way from a root; empty for garbage.
     pub path: Vec<Step>,
-    /// Every root that needs it, by name, digest or position.
+    /// Every root that needs it, by name, digest or position; for what no root needs, every pending
+    /// bundle that does.
     pub images: Vec<String>,
 }
 
@@ -58,7 +60,7 @@ pub fn why(repository: &Repository, query: &str) -> Result<Why> {
     let digest = digest.map_or_else(|| pick(&known, query, repository), Ok)?;
     let is_present = repository.blob_size(&digest)?.is_some();
     let Some(id) = graph.find(&digest) else {
-        return Ok(Why { digest, is_present, path: Vec::new(), images: Vec::new() });
+        return kept_for_bundles(repository, digest, is_present);
     };
     let path = graph
         .path_to(id)
@@ -66,6 +68,15 @@ pub fn why(repository: &Repository, query: &str) -> Result<Why> {
         .map(|(id, link)| Step { digest: graph.blob(id).digest.clone(), link })
         .collect();
     Ok(Why { digest, is_present, path, images: graph.ancestry().labels_of(id) })
+}
+
+/// What no root needs may still be needed by bundles that wait for volumes.
+fn kept_for_bundles(repository: &Repository, digest: Digest, is_present: bool) -> Result<Why> {
+    let needs = |bundle: &PendingBundle| bundle.needs().is_ok_and(|needs| needs.contains_key(&digest));
+    let bundles = repository.pendings()?.into_iter().filter(needs);
+    let images: Vec<String> = bundles.map(|bundle| format!("pending bundle {}", bundle.id())).collect();
+    let path = images.first().map(|_| Step { digest: digest.clone(), link: None }).into_iter().collect();
+    Ok(Why { digest, is_present, path, images })
 }
 
 fn pick(known: &HashSet<&Digest>, query: &str, repository: &Repository) -> Result<Digest> {

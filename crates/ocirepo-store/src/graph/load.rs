@@ -41,7 +41,7 @@ pub(crate) fn load(blobs: &Blobs, wanted: &Wanted<'_>) -> Loaded {
         Ok(None) => {
             return wanted.embedded.map_or(Loaded::Missing, |data| Loaded::Content(data.to_vec()));
         }
-        Err(error) => return Loaded::Broken(with_cause(&error)),
+        Err(error) => return Loaded::Broken(error.with_cause()),
     };
     if let Some(size) = wanted.size.filter(|&size| size != stat.size) {
         return Loaded::Broken(format!("it should be {size} bytes, but there are {}", stat.size));
@@ -71,11 +71,4 @@ pub(crate) fn load(blobs: &Blobs, wanted: &Wanted<'_>) -> Loaded {
 /// Whether content may be a JSON object or list, by its first character.
 pub(crate) fn looks_like_json(bytes: &[u8]) -> bool {
     matches!(bytes.iter().find(|byte| !byte.is_ascii_whitespace()), Some(b'{' | b'['))
-}
-
-fn with_cause(error: &crate::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
 }

@@ -165,7 +165,8 @@ impl PendingBundle {
     /// When the file system refuses.
     pub fn bytes(&self) -> Result<u64> {
         let Some(dir) = &self.dir else { return Ok(0) };
-        let mut open: Vec<Dir> = [dir.open_own_dir(BLOBS)?, dir.open_own_dir(PARTS)?].into_iter().flatten().collect();
+        let mut open: Vec<Dir> =
+            [dir.open_own_dir(BLOBS)?, dir.open_own_dir(PARTS)?].into_iter().flatten().collect();
         let mut bytes = 0;
         while let Some(dir) = open.pop() {
             for found in dir.list()? {
@@ -186,18 +187,20 @@ impl PendingBundle {
     /// [`Error::MissingBlob`] when it is neither here nor there at its right size, and when the file
     /// system refuses.
     pub fn bring_into(&self, ingest: &Ingest<'_>, digest: &Digest, size: u64) -> Result<()> {
-        let place = Place::Blob(digest.clone());
         if ingest.has(digest, size)? {
             return Ok(());
         }
-        let dir = self.dir_of(&place)?;
-        // Where it is gone from here, another process has just completed the bundle.
-        if dir.is_some_and(|dir| ingest.take_over(&dir, digest, size).is_ok_and(|taken| taken))
-            || ingest.has(digest, size)?
-        {
-            return Ok(());
+        let taken = match self.dir_of(&Place::Blob(digest.clone()))? {
+            Some(dir) => ingest.take_over(&dir, digest, size),
+            None => Ok(false),
+        };
+        match taken {
+            Ok(true) => Ok(()),
+            // Where it is gone from here, another process has just completed the bundle.
+            _ if ingest.has(digest, size)? => Ok(()),
+            Ok(false) => Err(Error::MissingBlob { digest: digest.clone() }),
+            Err(error) => Err(error),
         }
-        Err(Error::MissingBlob { digest: digest.clone() })
     }
 
     /// Makes a blob whose parts wait here part of what `ingest` will commit: joined, and proven as a
@@ -211,15 +214,15 @@ impl PendingBundle {
         if ingest.has(digest, size)? {
             return Ok(());
         }
-        let missing = || Error::MissingBlob { digest: digest.clone() };
         let algorithm = digest.algorithm().ok_or_else(|| Error::Unverifiable { digest: digest.clone() })?;
         let mut parts = Vec::new();
-        for (number, size) in (1..).zip(sizes) {
-            let file = self.open_part(digest, number)?;
-            match file.filter(|file| file.metadata().is_ok_and(|metadata| metadata.len() == *size)) {
+        for (number, &expected) in (1..).zip(sizes) {
+            let fits = |file: &File| file.metadata().is_ok_and(|metadata| metadata.len() == expected);
+            match self.open_part(digest, number)?.filter(fits) {
                 Some(file) => parts.push(file),
-                None if ingest.has(digest, size.to_owned())? => return Ok(()),
-                None => return Err(missing()),
+                // As above.
+                None if ingest.has(digest, size)? => return Ok(()),
+                None => return Err(Error::MissingBlob { digest: digest.clone() }),
             }
         }
         let mut writer = ingest.writer(algorithm)?;

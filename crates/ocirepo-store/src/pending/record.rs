@@ -28,7 +28,7 @@ impl Record {
         let read = |name: &str| match dir.read(name, MAX_SIZE) {
             Ok(Some((bytes, _))) => Ok(bytes),
             Ok(None) => Err(format!("it has no {name}")),
-            Err(error) => Err(disk::describe(&error)),
+            Err(error) => Err(error.with_cause()),
         };
         let (toc, needs) = (read(TOC)?, read(NEEDS)?);
         if toc.is_empty() {

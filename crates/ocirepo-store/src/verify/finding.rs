@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::blob::Stranger;
 use crate::digest::Digest;
+use crate::gc::Trouble;
 
 /// What is wrong, or worth a note. The order is that of reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +23,8 @@ pub enum Kind {
     Unreadable,
     /// A document has the right digest but cannot be used.
     BrokenManifest,
+    /// A bundle that waits for volumes cannot be read, so that gc sweeps nothing.
+    BrokenPending,
     /// One name stands for several digests.
     AmbiguousName,
     /// A child of an index is not there: a sparse image.
@@ -60,7 +63,8 @@ impl Kind {
             | Self::WrongSize
             | Self::Corrupt
             | Self::Unreadable
-            | Self::BrokenManifest => Severity::Error,
+            | Self::BrokenManifest
+            | Self::BrokenPending => Severity::Error,
             Self::AmbiguousName
             | Self::Sparse
             | Self::Absent
@@ -83,6 +87,7 @@ impl Kind {
             Self::Corrupt => "corrupt",
             Self::Unreadable => "unreadable",
             Self::BrokenManifest => "broken-manifest",
+            Self::BrokenPending => "broken-pending",
             Self::AmbiguousName => "ambiguous-name",
             Self::Sparse => "sparse",
             Self::Absent => "absent",
@@ -138,6 +143,11 @@ impl Finding {
             images: Vec::new(),
             message: format!("not a blob: {}", stranger.reason),
         }
+    }
+
+    pub(super) fn broken_pending(trouble: Trouble) -> Self {
+        let message = format!("a pending bundle: {}", trouble.reason);
+        Self { kind: Kind::BrokenPending, digest: trouble.digest, path: None, images: Vec::new(), message }
     }
 
     pub(super) fn dead_staging(path: PathBuf, bytes: u64) -> Self {

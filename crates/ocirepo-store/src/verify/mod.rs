@@ -14,6 +14,7 @@ use crate::blob::{self, Listing};
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::gc::mark::mark;
+use crate::gc::waiting::Waiting;
 use crate::graph::{Ancestry, BlobId, Fault, Graph, Link, Walk};
 use crate::index::{Document, Entry};
 use crate::ingest;
@@ -72,7 +73,9 @@ pub fn verify(repository: &Repository, options: &Options, progress: &dyn Progres
     findings.faults();
     findings.blobs();
     if everything {
-        findings.orphans(&listing);
+        let waiting = Waiting::find([repository])?;
+        findings.orphans(&listing, &waiting);
+        findings.found.extend(waiting.broken.into_iter().map(Finding::broken_pending));
         findings.names(&document);
         findings.found.extend(listing.strangers.iter().map(Finding::stranger));
         findings.dead_staging()?;
@@ -211,9 +214,10 @@ impl Findings<'_> {
         }
     }
 
-    /// Blobs that no image needs.
-    fn orphans(&mut self, listing: &Listing) {
-        let is_certain = self.graph.faults.iter().all(|fault| matches!(fault, Fault::Missing { .. }));
+    /// Blobs that no image needs. What a pending bundle waits with is no orphan, but has to be sound.
+    fn orphans(&mut self, listing: &Listing, waiting: &Waiting) {
+        let is_certain = self.graph.faults.iter().all(|fault| matches!(fault, Fault::Missing { .. }))
+            && waiting.broken.is_empty();
         let orphan = if is_certain {
             "no image needs it; gc will sweep it"
         } else {
@@ -231,6 +235,7 @@ impl Findings<'_> {
                 (None, Some(found)) => {
                     Finding::of_blob(Kind::Corrupt, digest, path, format!("its content hashes to {found}"))
                 }
+                (None, None) if waiting.needed.contains(digest) => continue,
                 (None, None) => Finding::of_blob(Kind::Orphan, digest, path, orphan.to_owned()),
             });
         }

@@ -3,17 +3,18 @@
 //! 1. `choose` finds the entries, with what is about them, and takes the platforms that are wanted.
 //! 2. `contents` sorts the blobs that they need: carried, left to the receiver, or rightly absent.
 //! 3. `layout` and `docker` make the list of members, each with its size.
-//! 4. `write` writes them, in one pass.
+//! 4. `write` writes them, in one pass. `dir` copies into another repository instead.
 //!
 //! # What it promises
 //! - The same entries give the same bytes, on any machine and at any time.
 //! - Everything is known before the first byte is written; what cannot be exported is refused then.
 //! - Every blob is proven while it is copied. Memory stays flat, and nothing is copied on the side.
 
+mod bench;
 mod choose;
 mod contents;
+mod dir;
 mod docker;
-mod empty;
 mod image;
 mod layout;
 mod member;
@@ -22,23 +23,23 @@ mod write;
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
 
 use ocirepo_store::index::{Document, Entry};
 use ocirepo_store::lock::Reading;
 use ocirepo_store::name::RefPolicy;
-use ocirepo_store::{Digest, Progress, Unit};
+use ocirepo_store::{Digest, Progress, Repository, Unit};
 
+pub use dir::{Copied, CopyOptions, export_into};
 pub use docker::LayerForm;
 
 use crate::bundle::{Have, Toc, TocBlob, TocImage};
 use crate::compress::Encoding;
 use crate::error::{Error, Result};
 use crate::import::PlatformPattern;
-use crate::import::carrier::{BlobNames, Carrier};
+use crate::import::carrier::Carrier;
 use crate::import::oci::{Graph, Listed};
+use bench::Bench;
 use contents::Blobs;
-use empty::Empty;
 use image::{Runnable, Sort};
 use member::Member;
 
@@ -119,22 +120,50 @@ pub fn plan_export<'r>(
     options: &ExportOptions,
     progress: &dyn Progress,
 ) -> Result<Export<'r>> {
-    let label = lock.path().display().to_string();
-    if wanted.is_empty() {
-        return Err(Error::NothingToExport { repository: label });
-    }
-    let content = Empty::new(label);
-    let ingest = lock.rehearse(Path::new(""));
-    let carrier = Carrier {
-        content: &content,
-        prefix: String::new(),
-        blobs: BlobNames::Layout,
-        ingest: &ingest,
-        progress: &ocirepo_store::Silent,
+    let gathered = gather(lock, document, wanted, options)?;
+    let Gathered { mut entries, blobs, made, mut warnings } = gathered;
+    sparse(lock, &blobs, options, &mut warnings)?;
+    let bench = Bench::new(lock);
+    let carrier = bench.carrier();
+    let (members, toc) = match options.archive {
+        ArchiveType::Hybrid | ArchiveType::Oci => {
+            layout_members(&carrier, &entries, &blobs, &made, options, &mut warnings)?
+        }
+        ArchiveType::Docker | ArchiveType::DockerLegacy => {
+            let is_legacy = options.archive == ArchiveType::DockerLegacy;
+            let images = docker_images(&mut entries, &mut warnings)?;
+            (docker::members(&carrier, &images, options.layers, is_legacy, progress)?, None)
+        }
     };
+    let images = entries.iter().map(exported).collect();
+    let size = member::archive_size(&members)
+        .map_err(|source| Error::Write { output: "the archive".to_owned(), source })?;
+    Ok(Export { lock, members, size, images, blobs: blobs.carried, toc, warnings })
+}
+
+/// What is exported, whatever becomes of it.
+struct Gathered {
+    /// In the order in which they are listed.
+    entries: Vec<Sorted>,
+    blobs: Blobs,
+    /// The documents that are nowhere in the repository.
+    made: BTreeMap<Digest, Vec<u8>>,
+    warnings: Vec<String>,
+}
+
+fn gather(
+    lock: &Reading<'_>,
+    document: &Document,
+    wanted: &[usize],
+    options: &ExportOptions,
+) -> Result<Gathered> {
+    if wanted.is_empty() {
+        return Err(Error::NothingToExport { repository: lock.path().display().to_string() });
+    }
+    let bench = Bench::new(lock);
+    let carrier = bench.carrier();
     let mut graph = Graph::new(&carrier);
     let choice = choose::choose(lock, document, &mut graph, wanted, options)?;
-    let mut warnings = choice.warnings;
     let mut blobs = contents::blobs(lock, &mut graph, &choice.reached, options)?;
     let mut made = BTreeMap::new();
     for (digest, bytes) in graph.made() {
@@ -150,22 +179,7 @@ pub fn plan_export<'r>(
     if let Some(policy) = options.names {
         respell(&mut entries, policy)?;
     }
-    sparse(&carrier, &blobs, options, &mut warnings)?;
-
-    let (members, toc) = match options.archive {
-        ArchiveType::Hybrid | ArchiveType::Oci => {
-            layout_members(&carrier, &entries, &blobs, &made, options, &mut warnings)?
-        }
-        ArchiveType::Docker | ArchiveType::DockerLegacy => {
-            let is_legacy = options.archive == ArchiveType::DockerLegacy;
-            let images = docker_images(&mut entries, &mut warnings)?;
-            (docker::members(&carrier, &images, options.layers, is_legacy, progress)?, None)
-        }
-    };
-    let images = entries.iter().map(exported).collect();
-    let size = member::archive_size(&members)
-        .map_err(|source| Error::Write { output: "the archive".to_owned(), source })?;
-    Ok(Export { lock, members, size, images, blobs: blobs.carried, toc, warnings })
+    Ok(Gathered { entries, blobs, made, warnings: choice.warnings })
 }
 
 impl Export<'_> {
@@ -186,15 +200,8 @@ impl Export<'_> {
         label: &str,
         progress: &dyn Progress,
     ) -> Result<()> {
-        let content = Empty::new(self.lock.path().display().to_string());
-        let ingest = self.lock.rehearse(Path::new(""));
-        let carrier = Carrier {
-            content: &content,
-            prefix: String::new(),
-            blobs: BlobNames::Layout,
-            ingest: &ingest,
-            progress: &ocirepo_store::Silent,
-        };
+        let bench = Bench::new(self.lock);
+        let carrier = bench.carrier();
         progress.begin(&format!("writing {label}"), Unit::Bytes, Some(self.size));
         let written = match compress {
             None => write::archive(&carrier, &self.members, out, label, progress),
@@ -243,7 +250,7 @@ fn respell(entries: &mut [Sorted], policy: RefPolicy) -> Result<()> {
 }
 
 fn sparse(
-    carrier: &Carrier<'_>,
+    repository: &Repository,
     blobs: &Blobs,
     options: &ExportOptions,
     warnings: &mut Vec<String>,
@@ -251,7 +258,7 @@ fn sparse(
     for (image, lacks) in &blobs.sparse {
         let lacks = lacks.iter().cloned().collect::<Vec<_>>().join(", ");
         if options.archive == ArchiveType::Hybrid && !options.keep_index && options.have.is_none() {
-            let repository = carrier.label().to_owned();
+            let repository = repository.path().display().to_string();
             return Err(Error::Sparse { repository, image: image.clone(), lacks });
         }
         warnings.push(format!("{image} is sparse: the repository does not have {lacks}"));

@@ -51,7 +51,8 @@ pub(crate) fn header(name: &str, kind: Kind<'_>) -> io::Result<Vec<u8>> {
         out.append(&mut records);
         out.resize(out.len() + padding, 0);
     }
-    let name = &name[..name.floor_char_boundary(MAX_NAME)];
+    // Whoever knows no pax records sees the beginning of a name. All names here are ASCII.
+    let name = name.get(..MAX_NAME).unwrap_or(name);
     let header = match kind {
         Kind::File(size) => block(name, size, EntryType::Regular),
         Kind::Folder => block(name, 0, EntryType::Directory),

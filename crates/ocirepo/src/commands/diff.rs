@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use ocirepo_store::Repository;
-use ocirepo_transfer::{Amount, Difference, Holdings, ImageChanges, TocImage, diff};
+use ocirepo_transfer::{Amount, Difference, Holdings, ImageChanges, Source, TocImage, diff};
 use serde_json::{Value, json};
 
 use super::inventory;
@@ -49,8 +49,8 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
         Some(changes) => show(changes)?,
         None => {
             let side = if from.images.is_none() { &args.from } else { &args.to };
-            context
-                .say(&render::safe(&format!("{side} lists blobs and no images, so only those are compared")));
+            let side = Source::parse(side);
+            context.say(&format!("{side} lists blobs and no images, so only those are compared"));
         }
     }
     let amount =

@@ -127,6 +127,13 @@ fn explain(refusal: &Refusal, context: &Context) {
             "`ocirepo verify` lists all damage; delete the damaged file and add its image again, or `ocirepo rm` the image"
                 .to_owned(),
         ),
+        Refusal::BrokenPending(ids) => (
+            format!("nothing was deleted: what {} waits for cannot be known", pending(ids)),
+            format!(
+                "give it up with `ocirepo rm --pending {}`, and add its volumes again",
+                ids.first().map_or("BUNDLE", String::as_str)
+            ),
+        ),
         Refusal::MissingRoots => (
             "nothing was deleted: the manifest of an image is not there, so what it keeps cannot be known"
                 .to_owned(),
@@ -154,6 +161,13 @@ fn explain(refusal: &Refusal, context: &Context) {
     render::line_to_stderr(&format!("{hint} {}", render::safe(&cure)));
 }
 
+fn pending(ids: &[String]) -> String {
+    match ids {
+        [id] => format!("the pending bundle {id}"),
+        _ => format!("the pending bundles {}", ids.join(", ")),
+    }
+}
+
 fn print_json(plan: &Plan, swept: &Swept, dry_run: bool) -> Result<()> {
     let amount = |amount: Amount| json!({ "blobs": amount.blobs, "bytes": amount.bytes });
     let troubles = |troubles: &[Trouble]| -> Vec<Value> {
@@ -179,6 +193,7 @@ fn print_json(plan: &Plan, swept: &Swept, dry_run: bool) -> Result<()> {
         .iter()
         .map(|refusal| match refusal {
             Refusal::Broken => "broken",
+            Refusal::BrokenPending(_) => "broken-pending",
             Refusal::MissingRoots => "missing-roots",
             Refusal::EmptyIndex => "empty-index",
             Refusal::SharedBlobs(_) => "shared-blobs",

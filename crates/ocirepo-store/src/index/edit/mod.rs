@@ -101,8 +101,24 @@ fn put_into(slots: &mut Slots, policy: RefPolicy, put: &Put) -> Result<PutOutcom
     check_digest(put)?;
     let wanted = name.ref_name(policy);
     let digest = put.entry.digest_text();
-    let displaced = displace(slots, name, wanted.as_deref(), digest, put.replace)?;
+    let (taken, displaced) = displace(slots, name, wanted.as_deref(), digest, put.replace)?;
+    let settled = settle(slots, put, name, wanted, displaced);
+    if settled.is_err() {
+        // What cannot be put takes nothing from anybody.
+        taken.into_iter().for_each(|(position, entry)| slots.set(position, entry));
+    }
+    settled
+}
 
+/// Writes an entry under its name, which is free now.
+fn settle(
+    slots: &mut Slots,
+    put: &Put,
+    name: &Name,
+    wanted: Option<String>,
+    displaced: Vec<String>,
+) -> Result<PutOutcome> {
+    let digest = put.entry.digest_text();
     let first = slots.with_name(name).next();
     if let Some(first) = first {
         let is_other = |entry: &&Entry| entry.digest_text() != digest;
@@ -160,21 +176,22 @@ fn put_nameless(slots: &mut Slots, entry: &Entry) -> Result<PutOutcome> {
 }
 
 /// Makes sure that nobody else of another digest has `ref_name`, removing them if that is wished.
+/// Gives what was taken out, and what it is called.
 fn displace(
     slots: &mut Slots,
     name: &Name,
     ref_name: Option<&str>,
     digest: Option<&str>,
     replace: bool,
-) -> Result<Vec<String>> {
-    let Some(tag) = ref_name else { return Ok(Vec::new()) };
-    let mut positions = Vec::new();
+) -> Result<(Vec<(usize, Entry)>, Vec<String>)> {
+    let Some(tag) = ref_name else { return Ok((Vec::new(), Vec::new())) };
+    let mut taken = Vec::new();
     let mut holders = Vec::new();
     for position in slots.others_with_ref_name(tag, digest) {
         let Some(entry) = slots.get(position) else { continue };
         if let Some(held) = entry.name().filter(|held| *held != name) {
-            positions.push(position);
             holders.push(format!("{held}@{}", entry.digest_text().unwrap_or("?")));
+            taken.push((position, entry.clone()));
         }
     }
     if !holders.is_empty() && !replace {
@@ -182,8 +199,8 @@ fn displace(
         let holders = std::iter::once(claimant).chain(holders).collect();
         return Err(Error::TagConflict { tag: tag.to_owned(), holders });
     }
-    positions.into_iter().for_each(|position| slots.take(position));
-    Ok(holders)
+    taken.iter().for_each(|(position, _)| slots.take(*position));
+    Ok((taken, holders))
 }
 
 /// Takes out the entries at `positions`. A ref.name that goes with one of them passes on to the

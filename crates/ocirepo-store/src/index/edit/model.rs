@@ -8,6 +8,13 @@ use crate::index::{Document, Entry};
 use crate::name::{Name, RefPolicy};
 
 fn put(document: &mut Document, policy: RefPolicy, put: &Put) -> Result<PutOutcome> {
+    let mut edited = document.clone();
+    let outcome = put_plainly(&mut edited, policy, put)?;
+    *document = edited;
+    Ok(outcome)
+}
+
+fn put_plainly(document: &mut Document, policy: RefPolicy, put: &Put) -> Result<PutOutcome> {
     let fail = |reason| Error::StrangeEntry { position: document.entries().len(), reason };
     let Some(name) = &put.name else {
         let entry = put.entry.with_names(None, None).map_err(fail)?;

@@ -22,8 +22,11 @@ fn config(members: &str, layers: usize) -> String {
 }
 
 /// What stands before the rootfs, how many layers there are, and for each of them its ID and the
-/// sha256 of its `json`. A program with docker's types in Go gave them.
-const CASES: &[(&str, usize, &[(&str, &str)])] = &[
+/// sha256 of its `json`.
+type Case = (&'static str, usize, &'static [(&'static str, &'static str)]);
+
+/// A program with docker's types in Go gave these.
+const CASES: &[Case] = &[
     (
         "",
         1,

@@ -1,5 +1,6 @@
 //! `ocirepo export`
 
+mod dir;
 mod output;
 mod select;
 
@@ -34,6 +35,7 @@ Examples:
   ocirepo export alpine:3.11 -o - | docker load
   ocirepo export --have inventory.txt -o delta.tar      # without what the receiver has
   ocirepo export app:2 --type docker -o app.tar
+  ocirepo export 'registry.corp/*' --type dir -o /media/usb/images
   ocirepo export --platform linux/arm64 -o arm.tar")]
 pub(crate) struct Args {
     /// Names, digests, @N, or patterns over names with * ? and [...]
@@ -42,8 +44,8 @@ pub(crate) struct Args {
     /// Export what a file lists, a REFERENCE or GLOB on each line; - is standard input
     #[arg(short = 'f', long = "file", value_name = "LIST")]
     list: Option<String>,
-    /// The file to write; - is standard output
-    #[arg(short, long, value_name = "FILE|-")]
+    /// The file to write, or for --type dir the repository; - is standard output
+    #[arg(short, long, value_name = "FILE|-|DIR")]
     output: PathBuf,
     /// What to write
     #[arg(long = "type", value_enum, value_name = "TYPE", default_value_t)]
@@ -60,7 +62,7 @@ pub(crate) struct Args {
     /// Whether what is about an image goes along
     #[arg(long, value_enum, value_name = "WHICH", default_value_t)]
     referrers: Referrers,
-    /// What ref.name holds in an oci archive [default: what it holds in the repository]
+    /// What ref.name holds in an oci archive or a new dir [default: what it holds in the repository]
     #[arg(long, value_enum, value_name = "WHAT")]
     names: Option<Names>,
     /// How layers are compressed in a docker archive: raw, gzip or zstd, also with a level such as zstd:9
@@ -72,6 +74,12 @@ pub(crate) struct Args {
     /// Leave out what the receiver has: an inventory, a repository or a bundle; may be repeated
     #[arg(long, value_name = "FILE|REPO|BUNDLE")]
     have: Vec<PathBuf>,
+    /// For --type dir, share the files with this repository by hard links, where that can be done
+    #[arg(long)]
+    link: bool,
+    /// For --type dir, under the tag policy, take a tag from another image that has it
+    #[arg(long)]
+    replace: bool,
     /// Write the checksum too, beside the archive, as sha256sum does
     #[arg(long)]
     sums: bool,
@@ -88,13 +96,15 @@ enum TypeArg {
     Docker,
     /// A docker archive that docker before 1.10 reads too
     DockerLegacy,
+    /// A repository, new or not: what it has is shared
+    Dir,
 }
 
 impl TypeArg {
     fn archive(self) -> ArchiveType {
         match self {
             Self::Hybrid => ArchiveType::Hybrid,
-            Self::Oci => ArchiveType::Oci,
+            Self::Oci | Self::Dir => ArchiveType::Oci,
             Self::Docker => ArchiveType::Docker,
             Self::DockerLegacy => ArchiveType::DockerLegacy,
         }
@@ -106,6 +116,7 @@ impl TypeArg {
             Self::Oci => "oci",
             Self::Docker => "docker",
             Self::DockerLegacy => "docker-legacy",
+            Self::Dir => "dir",
         }
     }
 
@@ -165,10 +176,7 @@ impl Args {
             referrers: self.referrers == Referrers::All,
             platforms: self.platform.clone(),
             keep_index: self.keep_index,
-            names: self.names.map(|names| match names {
-                Names::Full => RefPolicy::Full,
-                Names::Tag => RefPolicy::Tag,
-            }),
+            names: names(self),
             layers: self.layers.unwrap_or_default(),
             have,
         })
@@ -177,7 +185,15 @@ impl Args {
     /// What does not go together.
     fn check(&self) -> Result<(), UsageError> {
         let is_stdout = self.output.as_os_str() == "-";
+        let is_dir = self.archive == TypeArg::Dir;
+        let is_layout = is_dir || self.archive == TypeArg::Oci;
         let wrong = [
+            ((self.link || self.replace) && !is_dir, "--link and --replace are for --type dir"),
+            (is_dir && is_stdout, "--type dir writes a directory: name one with -o"),
+            (
+                is_dir && (self.sums || self.compress.0.is_some() || !self.have.is_empty()),
+                "--type dir writes no archive, so there is no --sums, --compress or --have; what is there is shared",
+            ),
             (
                 self.layers.is_some() && !self.archive.is_docker(),
                 "--layers is for --type docker: in an image layout layers stay as they are, so that digests do",
@@ -188,8 +204,8 @@ impl Args {
                 "docker before 1.10 reads layers that are not compressed: leave --layers out",
             ),
             (
-                self.names.is_some() && self.archive != TypeArg::Oci && self.have.is_empty(),
-                "--names is for --type oci: runtimes need the names of a hybrid as they are",
+                self.names.is_some() && !is_layout && self.have.is_empty(),
+                "--names is for --type oci and dir: runtimes need the names of a hybrid as they are",
             ),
             (
                 !self.have.is_empty() && self.archive.is_docker(),
@@ -211,6 +227,13 @@ impl Args {
     }
 }
 
+fn names(args: &Args) -> Option<RefPolicy> {
+    args.names.map(|names| match names {
+        Names::Full => RefPolicy::Full,
+        Names::Tag => RefPolicy::Tag,
+    })
+}
+
 pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     args.check()?;
     let queries = select::read(&args.references, args.list.as_deref())?;
@@ -220,6 +243,14 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     let document = lock.index()?;
     let wanted = select::positions(&lock, &document, &queries)?;
     let reporter = context.reporter();
+    if args.archive == TypeArg::Dir {
+        return dir::run(args, context, &lock, &document, &wanted, &options);
+    }
+    if args.output.is_dir() {
+        let path = args.output.display();
+        let reason = format!("{path} is a directory; --type dir copies images into a repository");
+        return Err(UsageError(reason).into());
+    }
     let export = plan_export(&lock, &document, &wanted, &options, &reporter)?;
     for warning in &export.warnings {
         context.warn(warning);
@@ -271,7 +302,13 @@ fn report(
         }
         return Ok(());
     }
-    let say = |line: &str| if is_free { render::line(line) } else { Ok(context.say(line)) };
+    let say = |line: &str| {
+        if is_free {
+            return render::line(line);
+        }
+        context.say(line);
+        Ok(())
+    };
     let would = if args.dry_run { "would export" } else { "exported" };
     for image in &export.images {
         let name = image.reference.as_deref().unwrap_or("<none>");
