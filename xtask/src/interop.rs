@@ -15,6 +15,6 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     shell::run(cargo().args(["build", "--quiet", "--package", "ocirepo"]))?;
-    let tests = ["test", "--package", "ocirepo-tests", "--test", "interop", "--", "--nocapture"];
-    shell::run(cargo().args(tests).args(&arguments.rest))
+    let tests = ["test", "--package", "ocirepo-tests", "--test", "interop", "--test", "interop_export"];
+    shell::run(cargo().args(tests).args(["--", "--nocapture"]).args(&arguments.rest))
 }

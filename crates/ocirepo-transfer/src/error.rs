@@ -251,6 +251,20 @@ pub enum Error {
         /// What is wrong with it.
         source: io::Error,
     },
+    /// A volume has no room for what every volume has to hold.
+    #[error("a volume of {size} bytes is too small: the table of contents alone needs one of {least}")]
+    VolumeTooSmall {
+        /// The size that was asked for, in bytes.
+        size: u64,
+        /// The least size, in bytes.
+        least: u64,
+    },
+    /// There would be more volumes than there can be.
+    #[error("there would be more than {most} volumes")]
+    TooManyVolumes {
+        /// How many there can be.
+        most: u32,
+    },
     /// There is nothing to export.
     #[error("{repository} holds no images")]
     NothingToExport {
@@ -324,6 +338,7 @@ impl Error {
                 ErrorKind::NotFound
             }
             Self::BaseMissing { .. } => ErrorKind::BaseMissing,
+            Self::VolumeTooSmall { .. } | Self::TooManyVolumes { .. } => ErrorKind::Usage,
             Self::NotOneImage { .. } | Self::UnknownBlobs { .. } => ErrorKind::Usage,
         }
     }

@@ -10,5 +10,5 @@ pub use diff::{Amount, Difference, ImageChanges, Moved, diff};
 pub use have::Have;
 pub use holdings::Holdings;
 pub use inventory::write_inventory;
-pub(crate) use toc::TOC;
 pub use toc::{Part, Required, Toc, TocBlob, TocImage};
+pub(crate) use toc::{SUMS, TOC, VOLUME, part_name};

@@ -14,6 +14,17 @@ use serde_json::value::RawValue;
 /// The name of the member.
 pub(crate) const TOC: &str = "ocirepo-bundle.json";
 
+/// The member that says which volume it is in.
+pub(crate) const VOLUME: &str = "ocirepo-volume.json";
+
+/// The last member of a volume: checksums of all before it.
+pub(crate) const SUMS: &str = "ocirepo-volume.sums";
+
+/// The member that is part `number` of a blob, counted from 1.
+pub(crate) fn part_name(blob: &Digest, number: u32) -> String {
+    format!("ocirepo-parts/{}/{}.{number:03}", blob.algorithm_name(), blob.encoded())
+}
+
 /// The version of the format.
 const VERSION: u32 = 1;
 

@@ -10,7 +10,7 @@ use ocirepo_store::index::{Document, Entry};
 use super::ExportOptions;
 use crate::error::{Error, Result, escape};
 use crate::import::companions::{companions, leave_strays};
-use crate::import::oci::{Graph, Listed};
+use crate::import::oci::{Graph, Listed, Survey};
 use crate::import::platform;
 
 /// The entries of a bundle, and everything that they lead to.
@@ -31,7 +31,10 @@ pub(super) fn choose(
     wanted: &[usize],
     options: &ExportOptions,
 ) -> Result<Choice> {
-    let chosen: BTreeSet<usize> = wanted.iter().copied().collect();
+    let mut chosen: BTreeSet<usize> = wanted.iter().copied().collect();
+    if !options.referrers {
+        leave_referrers(repository, document, graph, &mut chosen)?;
+    }
     let roots: Vec<Entry> = chosen.iter().map(|&position| document.entries()[position].clone()).collect();
     let found = closure(repository, document, &roots, options.referrers)?;
     let positions: BTreeSet<usize> = chosen.into_iter().chain(found.companions).collect();
@@ -62,6 +65,35 @@ pub(super) fn choose(
     }
     let reached = closure(repository, document, &roots, options.referrers)?.graph;
     Ok(Choice { listed, reached, warnings })
+}
+
+/// Leaves what is about another one of those that are chosen, and what is about that.
+fn leave_referrers(
+    repository: &Repository,
+    document: &Document,
+    graph: &mut Graph<'_, '_>,
+    chosen: &mut BTreeSet<usize>,
+) -> Result<()> {
+    let listed = chosen
+        .iter()
+        .map(|&position| list(repository, &document.entries()[position], position))
+        .collect::<Result<Vec<_>>>()?;
+    let about = companions(graph, &listed);
+    let (mut open, own): (Vec<&Listed>, Vec<&Listed>) =
+        listed.iter().partition(|image| about.contains_key(&image.position));
+    let mut reached = Survey::of(graph, own.into_iter().map(|image| &image.descriptor));
+    loop {
+        let (left, rest): (Vec<&Listed>, Vec<&Listed>) =
+            open.into_iter().partition(|image| reached.documents.contains(&about[&image.position]));
+        if left.is_empty() {
+            return Ok(());
+        }
+        reached.follow(graph, left.iter().map(|image| &image.descriptor));
+        left.iter().for_each(|image| {
+            chosen.remove(&image.position);
+        });
+        open = rest;
+    }
 }
 
 /// The children of an index that was made here; of those that were made as well, theirs.

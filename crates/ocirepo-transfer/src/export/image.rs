@@ -2,7 +2,6 @@
 
 use ocirepo_store::graph::{Class, Descriptor, Link, Platform};
 use ocirepo_store::index::Entry;
-use ocirepo_store::name::Name;
 
 use crate::error::{Result, escape};
 use crate::import::naming;
@@ -43,7 +42,7 @@ const MAX_DEPTH: usize = 16;
 /// # Errors
 /// When a document is damaged.
 pub(super) fn sort(graph: &mut Graph<'_, '_>, image: &Listed) -> Result<Sort> {
-    if attested(&image.entry).is_some() || is_fallback(&image.names) {
+    if attested(&image.entry).is_some() || is_fallback(image) || is_nameless_referrer(graph, image)? {
         return Ok(Sort::Artifact);
     }
     let mut found = Found::default();
@@ -55,9 +54,21 @@ pub(super) fn sort(graph: &mut Graph<'_, '_>, image: &Listed) -> Result<Sort> {
     })
 }
 
-/// Whether a name is one of the tags by which signatures and referrers are found.
-fn is_fallback(names: &[Name]) -> bool {
-    naming::subject(names, None).is_some()
+/// Whether its name is one of the tags by which signatures and referrers are found. Mirrors tag an
+/// image with its own digest, which is no such tag.
+fn is_fallback(image: &Listed) -> bool {
+    naming::subject(&image.names, None).is_some_and(|subject| subject != image.descriptor.digest)
+}
+
+/// Whether it has no name and is about something else, whatever it looks like.
+fn is_nameless_referrer(graph: &mut Graph<'_, '_>, image: &Listed) -> Result<bool> {
+    let class = Class::of(&image.descriptor.media_type);
+    if !image.names.is_empty() || !matches!(class, Class::Image | Class::Index) {
+        return Ok(false);
+    }
+    let label = image.descriptor.digest.to_string();
+    let Held::Node(node) = graph.load(&image.descriptor, class, None, &label)? else { return Ok(false) };
+    Ok(node.linked(Link::Subject).next().is_some())
 }
 
 #[derive(Default)]

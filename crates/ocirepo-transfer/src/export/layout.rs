@@ -24,14 +24,20 @@ pub(super) fn documents(toc: &Toc, entries: &[Entry], manifest: Option<Vec<u8>>)
     members
 }
 
+/// The folders that blobs lie in.
+pub(super) fn folders<'b>(blobs: impl Iterator<Item = &'b Digest>) -> Vec<Member> {
+    let algorithms: BTreeSet<&str> = blobs.map(Digest::algorithm_name).collect();
+    let mut members = vec![Member::folder("blobs/")];
+    members.extend(algorithms.iter().map(|algorithm| Member::folder(format!("blobs/{algorithm}/"))));
+    members
+}
+
 /// The blobs and their folders. What is in `made` is nowhere in the repository.
 pub(super) fn blobs<'b>(
     blobs: impl Iterator<Item = (&'b Digest, &'b u64)> + Clone,
     made: &BTreeMap<Digest, Vec<u8>>,
 ) -> Vec<Member> {
-    let algorithms: BTreeSet<&str> = blobs.clone().map(|(digest, _)| digest.algorithm_name()).collect();
-    let mut members = vec![Member::folder("blobs/")];
-    members.extend(algorithms.iter().map(|algorithm| Member::folder(format!("blobs/{algorithm}/"))));
+    let mut members = folders(blobs.clone().map(|(digest, _)| digest));
     members.extend(blobs.map(|(digest, &size)| Member {
         name: paths::blob_name(digest),
         size,

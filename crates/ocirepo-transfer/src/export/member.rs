@@ -27,6 +27,14 @@ pub(super) enum Source {
     Blob(Digest),
     /// A layer in another form than it is stored in.
     Layer(Layer),
+    /// A piece of a blob that has `of` bytes, from `offset` on. Its pieces are written in their order.
+    Part {
+        blob: Digest,
+        of: u64,
+        offset: u64,
+    },
+    /// The checksums of what stands before.
+    Sums,
 }
 
 /// A layer, and the form that it is to have.
@@ -56,9 +64,23 @@ impl Member {
         match &self.source {
             Source::Folder => Kind::Folder,
             Source::Link(target) => Kind::Link(target),
-            Source::Bytes(_) | Source::Blob(_) | Source::Layer(_) => Kind::File(self.size),
+            Source::Bytes(_) | Source::Blob(_) | Source::Layer(_) | Source::Part { .. } | Source::Sums => {
+                Kind::File(self.size)
+            }
         }
     }
+
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self.kind(), Kind::File(_))
+    }
+}
+
+/// How many bytes a member takes in the archive.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn size_in_archive(member: &Member) -> io::Result<u64> {
+    tar::size_of(&member.name, member.kind())
 }
 
 /// The size of the whole archive in bytes.
@@ -66,7 +88,7 @@ impl Member {
 /// # Errors
 /// When a member cannot be written.
 pub(super) fn archive_size(members: &[Member]) -> io::Result<u64> {
-    let sizes = members.iter().map(|member| tar::size_of(&member.name, member.kind()));
+    let sizes = members.iter().map(size_in_archive);
     let members: u64 = sizes.sum::<io::Result<u64>>()?;
     Ok(members + tar::END.len() as u64)
 }

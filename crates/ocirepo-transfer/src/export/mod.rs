@@ -19,6 +19,7 @@ mod image;
 mod layout;
 mod member;
 mod tar;
+mod volumes;
 mod write;
 
 use std::collections::BTreeMap;
@@ -74,6 +75,8 @@ pub struct ExportOptions {
     pub layers: LayerForm,
     /// Blobs that the receiver has, which are left out.
     pub have: Option<Have>,
+    /// The size in bytes that no file of the bundle exceeds; several are volumes.
+    pub volume_size: Option<u64>,
 }
 
 /// An image that is exported.
@@ -91,8 +94,8 @@ pub struct ExportedImage {
 #[derive(Debug)]
 pub struct Export<'r> {
     lock: &'r Reading<'r>,
-    members: Vec<Member>,
-    size: u64,
+    volumes: Vec<Vec<Member>>,
+    sizes: Vec<u64>,
     /// What is exported, in the order in which it is listed.
     pub images: Vec<ExportedImage>,
     /// The blobs that are carried, with their sizes in bytes.
@@ -125,20 +128,47 @@ pub fn plan_export<'r>(
     sparse(lock, &blobs, options, &mut warnings)?;
     let bench = Bench::new(lock);
     let carrier = bench.carrier();
-    let (members, toc) = match options.archive {
-        ArchiveType::Hybrid | ArchiveType::Oci => {
-            layout_members(&carrier, &entries, &blobs, &made, options, &mut warnings)?
+    let (volumes, toc) = match (options.archive, options.volume_size) {
+        (ArchiveType::Hybrid | ArchiveType::Oci, Some(limit)) => {
+            let (volumes, toc) = volumes::split(&whole(&entries, &blobs, &made), limit)?;
+            (volumes, Some(toc))
         }
-        ArchiveType::Docker | ArchiveType::DockerLegacy => {
+        (ArchiveType::Hybrid | ArchiveType::Oci, None) => {
+            let (members, toc) = layout_members(&carrier, &entries, &blobs, &made, options, &mut warnings)?;
+            (vec![members], toc)
+        }
+        (ArchiveType::Docker | ArchiveType::DockerLegacy, _) => {
             let is_legacy = options.archive == ArchiveType::DockerLegacy;
             let images = docker_images(&mut entries, &mut warnings)?;
-            (docker::members(&carrier, &images, options.layers, is_legacy, progress)?, None)
+            (vec![docker::members(&carrier, &images, options.layers, is_legacy, progress)?], None)
         }
     };
     let images = entries.iter().map(exported).collect();
-    let size = member::archive_size(&members)
+    let sizes = volumes.iter().map(|members| member::archive_size(members));
+    let sizes = sizes
+        .collect::<std::io::Result<_>>()
         .map_err(|source| Error::Write { output: "the archive".to_owned(), source })?;
-    Ok(Export { lock, members, size, images, blobs: blobs.carried, toc, warnings })
+    Ok(Export { lock, volumes, sizes, images, blobs: blobs.carried, toc, warnings })
+}
+
+/// What volumes are made of: an image layout that lists everything in index.json.
+fn whole<'e>(
+    entries: &[Sorted],
+    blobs: &'e Blobs,
+    made: &'e BTreeMap<Digest, Vec<u8>>,
+) -> volumes::Whole<'e> {
+    volumes::Whole {
+        images: entries.iter().map(listed).collect(),
+        entries: entries.iter().map(|it| it.image.entry.clone()).collect(),
+        blobs: &blobs.carried,
+        required: blobs.required.clone(),
+        made,
+    }
+}
+
+fn listed(sorted: &Sorted) -> TocImage {
+    let Listed { entry, descriptor, .. } = &sorted.image;
+    TocImage { reference: entry.name().map(ToString::to_string), digest: descriptor.digest.clone() }
 }
 
 /// What is exported, whatever becomes of it.
@@ -183,32 +213,40 @@ fn gather(
 }
 
 impl Export<'_> {
-    /// The size of the archive in bytes, uncompressed.
+    /// The sizes of the files in bytes, uncompressed: one, or one for each volume.
     #[must_use]
-    pub fn size(&self) -> u64 {
-        self.size
+    pub fn sizes(&self) -> &[u64] {
+        &self.sizes
     }
 
-    /// Writes the archive; `label` is what it is called in messages.
+    /// Writes the archive, or every volume in turn: `next` gives the file for the volume of a number,
+    /// counted from 1, and what it is called in messages; `done` takes it back.
     ///
     /// # Errors
-    /// When a blob is not what it should be, or `out` refuses. What was written is of no use then.
-    pub fn write(
+    /// When a blob is not what it should be, or a file refuses, and those of `next` and `done`. What
+    /// was written is of no use then.
+    pub fn write<W: Write + Send, E: From<Error>>(
         &self,
-        out: &mut (dyn Write + Send),
         compress: Option<Encoding>,
-        label: &str,
         progress: &dyn Progress,
-    ) -> Result<()> {
+        next: &mut dyn FnMut(u32) -> Result<(W, String), E>,
+        done: &mut dyn FnMut(u32, W) -> Result<(), E>,
+    ) -> Result<(), E> {
         let bench = Bench::new(self.lock);
         let carrier = bench.carrier();
-        progress.begin(&format!("writing {label}"), Unit::Bytes, Some(self.size));
-        let written = match compress {
-            None => write::archive(&carrier, &self.members, out, label, progress),
-            Some(encoding) => write::compressed(&carrier, &self.members, encoding, out, label, progress),
-        };
-        progress.end();
-        written
+        let mut state = write::State::default();
+        for ((number, members), size) in (1..).zip(&self.volumes).zip(&self.sizes) {
+            let (mut out, label) = next(number)?;
+            progress.begin(&format!("writing {label}"), Unit::Bytes, Some(*size));
+            let written = match compress {
+                None => write::archive(&carrier, members, &mut state, &mut out, &label, progress),
+                Some(encoding) => write::compressed(&carrier, members, encoding, &mut out, &label, progress),
+            };
+            progress.end();
+            written?;
+            done(number, out)?;
+        }
+        Ok(())
     }
 }
 
@@ -277,15 +315,8 @@ fn layout_members(
     let is_hybrid = options.archive == ArchiveType::Hybrid && options.have.is_none();
     let is_hidden = |sort: &Sort| is_hybrid && matches!(sort, Sort::Artifact);
     let (hidden, listed): (Vec<&Sorted>, Vec<&Sorted>) = entries.iter().partition(|it| is_hidden(&it.sort));
-    let reference = |entry: &Entry| entry.name().map(ToString::to_string);
     let toc = Toc::new(
-        listed
-            .iter()
-            .map(|it| TocImage {
-                reference: reference(&it.image.entry),
-                digest: it.image.descriptor.digest.clone(),
-            })
-            .collect(),
+        listed.iter().map(|it| self::listed(it)).collect(),
         hidden.into_iter().map(|it| it.image.entry.clone()).collect(),
         blobs
             .carried

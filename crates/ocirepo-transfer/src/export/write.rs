@@ -2,11 +2,14 @@
 //!
 //! Reading and hashing go on while what was read before is written.
 
+use std::collections::HashMap;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread;
 
-use ocirepo_store::Progress;
+use ocirepo_store::blob::VerifiedReader;
+use ocirepo_store::{Algorithm, Digest, Hasher, Progress};
 
 use super::docker;
 use super::member::{Member, Source};
@@ -20,6 +23,15 @@ const PIECE: usize = 1 << 20;
 /// So many pieces wait to be written.
 const WAITING: usize = 4;
 
+/// What is carried from one volume to the next, and from one member.
+#[derive(Default)]
+pub(super) struct State {
+    /// The blobs of which more pieces are to come.
+    cut: HashMap<Digest, VerifiedReader<File>>,
+    /// The checksums of the archive so far, if it has any.
+    sums: Option<String>,
+}
+
 /// Writes an archive.
 ///
 /// # Errors
@@ -27,13 +39,16 @@ const WAITING: usize = 4;
 pub(super) fn archive(
     carrier: &Carrier<'_>,
     members: &[Member],
+    state: &mut State,
     out: &mut (dyn Write + Send),
     label: &str,
     progress: &dyn Progress,
 ) -> Result<()> {
+    let has_sums = members.iter().any(|member| matches!(member.source, Source::Sums));
+    state.sums = has_sums.then(String::new);
     pump(out, label, |sink| {
         for member in members {
-            write(carrier, member, sink, label, progress)?;
+            write(carrier, member, state, sink, label, progress)?;
         }
         sink.write_all(&tar::END).map_err(|error| refused(label, error))
     })
@@ -61,7 +76,7 @@ pub(super) fn compressed(
                 },
             )
         });
-        let written = archive(carrier, members, &mut writer, label, progress);
+        let written = archive(carrier, members, &mut State::default(), &mut writer, label, progress);
         if written.is_err() {
             // The encoder sees the end of its input, and what it made is thrown away with the rest.
             drop(writer);
@@ -83,6 +98,7 @@ fn refused(label: &str, source: io::Error) -> Error {
 fn write(
     carrier: &Carrier<'_>,
     member: &Member,
+    state: &mut State,
     out: &mut Sink<'_>,
     label: &str,
     progress: &dyn Progress,
@@ -90,38 +106,108 @@ fn write(
     let refused = |error| refused(label, error);
     let header = tar::header(&member.name, member.kind()).map_err(refused)?;
     out.write_all(&header).map_err(refused)?;
+    let State { cut, sums } = state;
+    let mut hasher = sums.as_ref().filter(|_| !is_named_by_sha256(member)).map(|_| sha256());
+    let mut give = |bytes: &[u8]| {
+        if let Some(hasher) = &mut hasher {
+            hasher.update(bytes);
+        }
+        progress.advance(bytes.len() as u64);
+        out.write_all(bytes).map_err(refused)
+    };
     match &member.source {
         Source::Folder | Source::Link(_) => return Ok(()),
-        Source::Bytes(bytes) => out.write_all(bytes).map_err(refused)?,
+        Source::Bytes(bytes) => give(bytes)?,
         Source::Blob(digest) => {
             let mut blob = carrier.repository().read_blob(digest, Some(member.size))?;
-            let mut buffer = vec![0; crate::archive::buffer_for(member.size)];
-            loop {
-                match blob.read(&mut buffer) {
-                    Ok(0) => break,
-                    Ok(read) => {
-                        out.write_all(&buffer[..read]).map_err(refused)?;
-                        progress.advance(read as u64);
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(Error::Blob { digest: digest.clone(), source: error }),
-                }
+            copy(digest, &mut blob, member.size, &mut give)?;
+            prove(digest, &mut blob)?;
+        }
+        Source::Part { blob: digest, of, offset } => {
+            let mut blob = match cut.remove(digest) {
+                Some(blob) => blob,
+                None => carrier.repository().read_blob(digest, Some(*of))?,
+            };
+            copy(digest, &mut blob, member.size, &mut give)?;
+            if offset + member.size == *of {
+                prove(digest, &mut blob)?;
+            } else {
+                cut.insert(digest.clone(), blob);
             }
         }
         Source::Layer(layer) => {
             let mut written = 0_u64;
             docker::pour(carrier, layer, layer.blob.as_str(), &mut |bytes| {
                 written += bytes.len() as u64;
-                progress.advance(bytes.len() as u64);
-                out.write_all(bytes).map_err(refused)
+                give(bytes)
             })?;
             if written != member.size {
-                let source = io::Error::other("it changed while it was read");
-                return Err(Error::Blob { digest: layer.blob.clone(), source });
+                return Err(changed(&layer.blob));
             }
         }
+        Source::Sums => give(sums.take().unwrap_or_default().as_bytes())?,
+    }
+    if let Some(sums) = sums {
+        let sum = hasher.map_or_else(|| named(member), |hasher| hasher.finish().encoded().to_owned());
+        sums.push_str(&format!("{sum}  {}\n", member.name));
     }
     tar::pad(out, member.size).map_err(refused)
+}
+
+fn sha256() -> Hasher {
+    Hasher::new(Algorithm::Sha256)
+}
+
+/// Whether the checksum of a member is its name, so that it need not be hashed twice.
+fn is_named_by_sha256(member: &Member) -> bool {
+    matches!(&member.source, Source::Blob(digest) if digest.algorithm() == Some(Algorithm::Sha256))
+}
+
+fn named(member: &Member) -> String {
+    match &member.source {
+        Source::Blob(digest) => digest.encoded().to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn changed(blob: &Digest) -> Error {
+    Error::Blob { digest: blob.clone(), source: io::Error::other("it changed while it was read") }
+}
+
+/// Copies the next `size` bytes of a blob.
+fn copy(
+    digest: &Digest,
+    blob: &mut impl Read,
+    size: u64,
+    give: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let mut buffer = vec![0; crate::archive::buffer_for(size)];
+    let mut left = size;
+    while left > 0 {
+        let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        match blob.read(&mut buffer[..most]) {
+            Ok(0) => return Err(changed(digest)),
+            Ok(read) => {
+                give(&buffer[..read])?;
+                left -= read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::Blob { digest: digest.clone(), source: error }),
+        }
+    }
+    Ok(())
+}
+
+/// Reads past the end of a blob, which proves it.
+fn prove(digest: &Digest, blob: &mut impl Read) -> Result<()> {
+    loop {
+        match blob.read(&mut [0]) {
+            Ok(0) => return Ok(()),
+            Ok(_) => return Err(changed(digest)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::Blob { digest: digest.clone(), source: error }),
+        }
+    }
 }
 
 /// Collects what is written into pieces, for another thread to write.

@@ -18,6 +18,7 @@ use crate::context::Context;
 use crate::exit::{Code, UsageError};
 use crate::options::Format;
 use crate::render;
+use output::{Output, Written};
 
 /// Write images to an archive that other tools load
 ///
@@ -34,6 +35,7 @@ Examples:
   ocirepo export -f list.txt -o bundle.tar --sums
   ocirepo export alpine:3.11 -o - | docker load
   ocirepo export --have inventory.txt -o delta.tar      # without what the receiver has
+  ocirepo export --volume-size 4.7GB -o dvd.tar         # dvd.001.tar, dvd.002.tar …
   ocirepo export app:2 --type docker -o app.tar
   ocirepo export 'registry.corp/*' --type dir -o /media/usb/images
   ocirepo export --platform linux/arm64 -o arm.tar")]
@@ -74,6 +76,9 @@ pub(crate) struct Args {
     /// Leave out what the receiver has: an inventory, a repository or a bundle; may be repeated
     #[arg(long, value_name = "FILE|REPO|BUNDLE")]
     have: Vec<PathBuf>,
+    /// Split the bundle into files of at most this size, such as 4.7GB or 4GiB: b.001.tar, b.002.tar …
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    volume_size: Option<u64>,
     /// For --type dir, share the files with this repository by hard links, where that can be done
     #[arg(long)]
     link: bool,
@@ -153,6 +158,12 @@ fn parse_compress(text: &str) -> Result<Compress, String> {
     }
 }
 
+/// GB are powers of 1000, GiB of 1024.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let size: bytesize::ByteSize = text.parse().map_err(|_| "a size looks like 4.7GB, 700MB or 4GiB")?;
+    Ok(size.as_u64())
+}
+
 fn parse_layers(text: &str) -> Result<LayerForm, String> {
     match text {
         "raw" => Ok(LayerForm::Raw),
@@ -171,15 +182,20 @@ impl Args {
             }
         }
         Ok(ExportOptions {
-            // A docker archive needs all of its blobs.
-            archive: if have.is_some() { ArchiveType::Oci } else { self.archive.archive() },
+            archive: if self.is_partial() { ArchiveType::Oci } else { self.archive.archive() },
             referrers: self.referrers == Referrers::All,
             platforms: self.platform.clone(),
             keep_index: self.keep_index,
             names: names(self),
             layers: self.layers.unwrap_or_default(),
             have,
+            volume_size: self.volume_size,
         })
+    }
+
+    /// Whether no file of it holds everything. manifest.json would promise what is not there.
+    fn is_partial(&self) -> bool {
+        !self.have.is_empty() || self.volume_size.is_some()
     }
 
     /// What does not go together.
@@ -204,12 +220,18 @@ impl Args {
                 "docker before 1.10 reads layers that are not compressed: leave --layers out",
             ),
             (
-                self.names.is_some() && !is_layout && self.have.is_empty(),
+                self.names.is_some() && !is_layout && !self.is_partial(),
                 "--names is for --type oci and dir: runtimes need the names of a hybrid as they are",
             ),
             (
                 !self.have.is_empty() && self.archive.is_docker(),
                 "--have leaves blobs out, and a docker archive needs them all",
+            ),
+            (
+                self.volume_size.is_some()
+                    && (is_stdout || is_dir || self.archive.is_docker() || self.compress.0.is_some()),
+                "--volume-size splits a bundle into files that are layouts of their own: it goes with neither -o -, \
+                 --compress, --type dir nor a docker archive",
             ),
             (
                 self.sums && is_stdout,
@@ -255,22 +277,36 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     for warning in &export.warnings {
         context.warn(warning);
     }
-    let written = if args.dry_run {
-        None
-    } else {
-        let compress = args.compress.0;
-        Some(output::write(&export, &args.output, compress, args.sums, &reporter)?)
+    let output = Output {
+        path: &args.output,
+        compress: args.compress.0,
+        sums: args.sums,
+        is_split: args.volume_size.is_some(),
     };
-    report(args, &export, written, context)?;
+    let written =
+        if args.dry_run { planned(&export, &output) } else { output::write(&export, &output, &reporter)? };
+    if !args.dry_run && output.is_split {
+        warn_of_leftovers(&output, written.len(), context);
+    }
+    report(args, &export, &written, context)?;
     Ok(Code::Ok)
 }
 
-fn report(
-    args: &Args,
-    export: &Export<'_>,
-    written: Option<output::Written>,
-    context: &Context,
-) -> Result<()> {
+/// What would be written; how large it gets compressed is not known.
+fn planned(export: &Export<'_>, output: &Output<'_>) -> Vec<Written> {
+    let sizes = (1..).zip(export.sizes());
+    sizes.map(|(number, &bytes)| Written { path: output.file(number), bytes, sha256: None }).collect()
+}
+
+/// A volume of an earlier, larger bundle is easily taken for one of this.
+fn warn_of_leftovers(output: &Output<'_>, volumes: usize, context: &Context) {
+    let next = output.file(u32::try_from(volumes).unwrap_or(u32::MAX).saturating_add(1));
+    if next.exists() {
+        context.warn(&format!("{} is there from another export and no part of this one", next.display()));
+    }
+}
+
+fn report(args: &Args, export: &Export<'_>, written: &[Written], context: &Context) -> Result<()> {
     let bytes: u64 = export.blobs.values().sum();
     let required = export.toc.as_ref().map(|toc| toc.required.as_slice()).unwrap_or_default();
     let required_bytes: u64 = required.iter().map(|blob| blob.size).sum();
@@ -285,16 +321,22 @@ fn report(
                 json!({ "reference": image.reference, "digest": digest, "artifact": image.is_artifact })
             })
             .collect();
+        let files: Vec<_> = written
+            .iter()
+            .map(|file| {
+                json!({ "path": file.path.display().to_string(), "bytes": file.bytes, "sha256": file.sha256 })
+            })
+            .collect();
         let value = json!({
             "dryRun": args.dry_run,
             "output": args.output.display().to_string(),
-            "type": args.archive.name(),
+            "type": if args.is_partial() { "oci" } else { args.archive.name() },
             "bundle": export.toc.as_ref().map(|toc| toc.id.as_str()),
             "images": images,
             "blobs": { "count": export.blobs.len(), "bytes": bytes },
             "required": { "count": required.len(), "bytes": required_bytes },
-            "bytes": written.as_ref().map_or(export.size(), |written| written.bytes),
-            "sha256": written.as_ref().and_then(|written| written.sha256.as_deref()),
+            "bytes": written.iter().map(|file| file.bytes).sum::<u64>(),
+            "files": files,
             "warnings": export.warnings,
         });
         if is_free {
@@ -322,13 +364,14 @@ fn report(
             render::size(required_bytes)
         ),
     };
-    let size = written.as_ref().map_or(export.size(), |written| written.bytes);
-    context.say(&format!(
-        "{}: {}, {} ({}){left_out}",
-        render::safe(&args.output.display().to_string()),
-        render::size(size),
-        render::count(export.blobs.len() as u64, "blob"),
-        render::size(bytes),
-    ));
+    for file in written {
+        context.say(&format!(
+            "{}: {}",
+            render::safe(&file.path.display().to_string()),
+            render::size(file.bytes)
+        ));
+    }
+    let count = render::count(export.blobs.len() as u64, "blob");
+    context.say(&format!("{count} ({}){left_out}", render::size(bytes)));
     Ok(())
 }

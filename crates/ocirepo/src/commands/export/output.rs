@@ -1,66 +1,133 @@
-//! Where an archive goes: a file that appears whole or not at all, or standard output.
+//! Where an archive goes: files that appear whole or not at all, or standard output.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use ocirepo_store::{Algorithm, Hasher, OutputFile, Progress};
 use ocirepo_transfer::{Encoding, Export};
 
-/// What was written.
+/// A file that was written.
 #[derive(Debug)]
 pub(super) struct Written {
+    pub(super) path: PathBuf,
     /// Its size in bytes.
     pub(super) bytes: u64,
     /// The checksum of all of it in hex, if it was asked for.
     pub(super) sha256: Option<String>,
 }
 
-/// Writes an archive, and its checksum beside it if `sums` is set.
+/// How to write.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Output<'a> {
+    pub(super) path: &'a Path,
+    pub(super) compress: Option<Encoding>,
+    pub(super) sums: bool,
+    /// Whether there may be several files.
+    pub(super) is_split: bool,
+}
+
+/// Writes an archive, and its checksum beside it.
 pub(super) fn write(
     export: &Export<'_>,
-    path: &Path,
-    compress: Option<Encoding>,
-    sums: bool,
+    output: &Output<'_>,
     progress: &dyn Progress,
-) -> Result<Written> {
-    let label = path.display().to_string();
-    if path.as_os_str() == "-" {
-        // What is binary has no lines to wait for, as the usual handle does.
-        let stdout = io::stdout().as_fd().try_clone_to_owned().context("cannot write standard output")?;
-        let mut out = Counting::new(File::from(stdout), sums);
-        export.write(&mut out, compress, "standard output", progress)?;
-        return Ok(out.finish().1);
+) -> Result<Vec<Written>> {
+    if output.path.as_os_str() == "-" {
+        return write_stdout(export, output, progress);
     }
-    let mut out = Counting::new(OutputFile::create(path)?, sums);
-    export.write(&mut out, compress, &label, progress)?;
-    let (file, written) = out.finish();
-    file.commit()?;
-    if let Some(sum) = &written.sha256 {
-        let beside = sums_path(path);
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-        let mut file = OutputFile::create(&beside)?;
-        // As sha256sum marks names that a line cannot hold as they are.
-        let is_odd = name.contains(['\\', '\n', '\r']);
-        let (mark, name) = match is_odd {
-            true => ("\\", name.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r")),
-            false => ("", name.into_owned()),
-        };
-        writeln!(file, "{mark}{sum}  {name}")
-            .with_context(|| format!("cannot write {}", beside.display()))?;
+    // All files get their names at the end, so that a failure leaves none of them.
+    let mut files: Vec<(OutputFile, Written)> = Vec::new();
+    export.write(
+        output.compress,
+        progress,
+        &mut |number| {
+            let path = output.file(number);
+            let label = path.display().to_string();
+            Ok((Counting::new(OutputFile::create(&path)?, output.sums), label))
+        },
+        &mut |number, out| -> Result<()> {
+            let (file, bytes, sha256) = out.finish();
+            files.push((file, Written { path: output.file(number), bytes, sha256 }));
+            Ok(())
+        },
+    )?;
+    let mut written = Vec::with_capacity(files.len());
+    for (file, description) in files {
         file.commit()?;
+        written.push(description);
+    }
+    if output.sums {
+        write_sums(&output.sums_path(), &written)?;
     }
     Ok(written)
 }
 
-/// `images.tar` has its checksum in `images.tar.sha256`.
-fn sums_path(path: &Path) -> std::path::PathBuf {
-    let mut name = OsString::from(path.as_os_str());
-    name.push(".sha256");
-    name.into()
+fn write_stdout(export: &Export<'_>, output: &Output<'_>, progress: &dyn Progress) -> Result<Vec<Written>> {
+    // What is binary has no lines to wait for, as the usual handle does.
+    let stdout = io::stdout().as_fd().try_clone_to_owned().context("cannot write standard output")?;
+    let mut stdout = Some(File::from(stdout));
+    let mut written = Vec::new();
+    export.write(
+        output.compress,
+        progress,
+        &mut |_| -> Result<_> {
+            let stdout = stdout.take().context("standard output takes one archive")?;
+            Ok((Counting::new(stdout, false), "standard output".to_owned()))
+        },
+        &mut |_, out| {
+            let (_, bytes, sha256) = out.finish();
+            written.push(Written { path: output.path.to_owned(), bytes, sha256 });
+            Ok(())
+        },
+    )?;
+    Ok(written)
+}
+
+/// Writes checksums as sha256sum does.
+fn write_sums(path: &Path, written: &[Written]) -> Result<()> {
+    let mut file = OutputFile::create(path)?;
+    for Written { path: named, sha256, .. } in written {
+        let Some(sum) = sha256 else { continue };
+        let name = named.file_name().unwrap_or(named.as_os_str()).to_string_lossy();
+        // sha256sum marks lines with names that cannot stand in one as they are.
+        let (mark, name) = match name.contains(['\\', '\n', '\r']) {
+            true => ("\\", name.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r")),
+            false => ("", name.into_owned()),
+        };
+        writeln!(file, "{mark}{sum}  {name}").with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(file.commit()?)
+}
+
+impl Output<'_> {
+    /// `b.tar` is split into `b.001.tar`, `b.002.tar` and so on.
+    pub(super) fn file(&self, number: u32) -> PathBuf {
+        if !self.is_split {
+            return self.path.to_owned();
+        }
+        let mut name = OsString::from(self.path.file_stem().unwrap_or_default());
+        name.push(format!(".{number:03}"));
+        if let Some(extension) = self.path.extension() {
+            name.push(".");
+            name.push(extension);
+        }
+        self.path.with_file_name(name)
+    }
+
+    /// `images.tar` has its checksum in `images.tar.sha256`; the volumes of `b.tar` have theirs in
+    /// `b.sha256`, so that `b.*tar*` means the volumes alone.
+    pub(super) fn sums_path(&self) -> PathBuf {
+        if self.is_split {
+            return self.path.with_extension("sha256");
+        }
+        let mut name = OsString::from(self.path.as_os_str());
+        name.push(".sha256");
+        name.into()
+    }
 }
 
 /// Counts what is written, and hashes it where that is asked for: it takes time.
@@ -75,9 +142,9 @@ impl<W: Write> Counting<W> {
         Self { inner, hasher: sums.then(|| Hasher::new(Algorithm::Sha256)), bytes: 0 }
     }
 
-    fn finish(self) -> (W, Written) {
+    fn finish(self) -> (W, u64, Option<String>) {
         let sha256 = self.hasher.map(|hasher| hasher.finish().encoded().to_owned());
-        (self.inner, Written { bytes: self.bytes, sha256 })
+        (self.inner, self.bytes, sha256)
     }
 }
 
@@ -93,5 +160,22 @@ impl<W: Write> Write for Counting<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volumes_are_numbered_before_the_extension() {
+        let output = |path, is_split| Output { path, compress: None, sums: false, is_split };
+        let split = output(Path::new("/media/b.tar"), true);
+        assert_eq!(split.file(1), Path::new("/media/b.001.tar"));
+        assert_eq!(split.file(1000), Path::new("/media/b.1000.tar"));
+        assert_eq!(split.sums_path(), Path::new("/media/b.sha256"));
+        assert_eq!(output(Path::new("b"), true).file(2), Path::new("b.002"));
+        let whole = output(Path::new("b.tar"), false);
+        assert_eq!((whole.file(1), whole.sums_path()), ("b.tar".into(), "b.tar.sha256".into()));
     }
 }
