@@ -44,7 +44,6 @@ fn signed() -> Signed {
     let mut state = State::two_images();
     let (a, b) = (image("a"), image("b"));
     let signature = artifact("application/x.signature", b"signed", Some(&a.manifest));
-    let unlisted = artifact("application/x.sbom", b"unlisted", Some(&a.manifest));
     let old = old_artifact("application/x.old", b"old", &a.manifest);
     let of_signature = artifact("application/x.stamp", b"stamped", Some(&signature.manifest));
     let cosign = cosign(b"payload");
@@ -53,13 +52,13 @@ fn signed() -> Signed {
     let of_b = artifact("application/x.signature", b"of b", Some(&b.manifest));
     let tag = |suffix: &str| format!("docker.io/library/a:sha256-{}{suffix}", a.manifest.hex());
 
-    state.layout.artifact(&signature).artifact(&of_signature).artifact(&of_b).blobs_of(old.blobs());
-    state.layout.blobs_of(unlisted.blobs().chain(cosign.blobs()).chain(attached.blobs()).chain([&fallback]));
+    state.layout.artifact(&signature).artifact(&of_signature).artifact(&old).artifact(&of_b);
+    state.layout.blobs_of(cosign.blobs().chain(attached.blobs()).chain([&fallback]));
     state.layout.entry(full_named(cosign.manifest.descriptor(), &tag(".sig")));
     state.layout.entry(full_named(fallback.descriptor(), &tag(""))).write_index();
-    let parts = [&signature, &unlisted, &old, &of_signature, &cosign, &attached];
+    let parts = [&signature, &old, &of_signature, &cosign, &attached];
     let blobs = digests(parts.into_iter().flat_map(Artifact::blobs).chain([&fallback]));
-    let entries = vec![signature.manifest, of_signature.manifest, cosign.manifest, fallback];
+    let entries = vec![signature.manifest, of_signature.manifest, old.manifest, cosign.manifest, fallback];
     Signed { state, a, entries, blobs, of_b }
 }
 
@@ -121,6 +120,45 @@ fn signatures_stay_behind_if_told_so() {
         assert_eq!(exported.entries(), [full_named(a.descriptor(), A)], "{form}");
         assert_eq!(exported.artifacts(), [] as [Value; 0], "{form}");
         assert_eq!(exported.digests(), digests(a.blobs()), "{form}");
+    }
+}
+
+/// What the far side of a copy has without an entry, as registries do.
+fn unlisted() -> (State, BTreeSet<String>) {
+    let mut state = State::two_images();
+    let a = image("a");
+    let listed = artifact("application/x.signature", b"signed", Some(&a.manifest));
+    let sbom = artifact("application/x.sbom", b"unlisted", Some(&a.manifest));
+    let old = old_artifact("application/x.old", b"old", &a.manifest);
+    let of_sbom = artifact("application/x.stamp", b"of the sbom", Some(&sbom.manifest));
+    let of_listed = artifact("application/x.stamp", b"of the signature", Some(&listed.manifest));
+    let of_b = artifact("application/x.sbom", b"of b", Some(&image("b").manifest));
+    state.layout.artifact(&listed).write_index();
+    state.layout.blobs_of([&sbom, &old, &of_sbom, &of_listed, &of_b].into_iter().flat_map(Artifact::blobs));
+    let about_a = [&listed, &sbom, &old, &of_sbom, &of_listed].into_iter().flat_map(Artifact::blobs);
+    (state, digests(about_a.chain(a.blobs())))
+}
+
+#[test]
+fn unlisted_referrers_are_carried() {
+    let (state, about_a) = unlisted();
+    for form in ["hybrid", "oci"] {
+        assert_eq!(export(&state.ocirepo, &[A, "--type", form]).digests(), about_a, "{form}");
+        assert_eq!(export(&state.ocirepo, &["--type", form]).digests(), state.layout.blobs(), "{form}");
+        let none = export(&state.ocirepo, &[A, "--type", form, "--referrers", "none"]);
+        assert_eq!(none.digests(), digests(image("a").blobs()), "{form}");
+    }
+}
+
+#[test]
+#[ignore = "add leaves out what is about an image and has no entry: import does not look for it"]
+fn unlisted_referrers_are_restored() {
+    let (state, about_a) = unlisted();
+    for form in ["hybrid", "oci"] {
+        let exported = export(&state.ocirepo, &["--type", form]);
+        is_restored(&state, &exported);
+        let again = add(&export(&state.ocirepo, &[A, "--type", form]).bytes, "full");
+        assert_eq!(Layout::open(again.dir()).blobs(), about_a, "{form}");
     }
 }
 

@@ -251,6 +251,42 @@ pub enum Error {
         /// What is wrong with it.
         source: io::Error,
     },
+    /// A volume of a bundle is damaged, or is none of the bundle that it says it is of.
+    #[error("{archive}: volume {volume} of bundle {bundle}: {reason}")]
+    BadVolume {
+        /// The source.
+        archive: String,
+        /// The bundle.
+        bundle: Digest,
+        /// The number of the volume, from 1.
+        volume: u32,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No bundle of that id waits for volumes.
+    #[error("no bundle {wanted} waits for volumes{}", some(bundles))]
+    NoSuchBundle {
+        /// What was asked for.
+        wanted: String,
+        /// The bundles that wait.
+        bundles: Vec<String>,
+    },
+    /// What was asked for begins the id of several bundles that wait.
+    #[error("{wanted} may be any of these bundles: {}", list(bundles))]
+    AmbiguousBundle {
+        /// What was asked for.
+        wanted: String,
+        /// The bundles that it may be.
+        bundles: Vec<String>,
+    },
+    /// Only a whole source can be treated that way, and this is a volume of a bundle.
+    #[error("{archive} is a volume of a bundle, which goes in as it is: {option} cannot be used with it")]
+    VolumeAsItIs {
+        /// The source.
+        archive: String,
+        /// What was asked for.
+        option: &'static str,
+    },
     /// A volume has no room for what every volume has to hold.
     #[error("a volume of {size} bytes is too small: the table of contents alone needs one of {least}")]
     VolumeTooSmall {
@@ -321,6 +357,7 @@ impl Error {
             Self::Damaged { .. }
             | Self::BadInventory { .. }
             | Self::BadMember { .. }
+            | Self::BadVolume { .. }
             | Self::BadBlob { .. }
             | Self::BadSize { .. }
             | Self::BadLayer { .. }
@@ -333,13 +370,18 @@ impl Error {
             | Self::Blob { .. }
             | Self::Sparse { .. }
             | Self::UnknownAlgorithm { .. } => ErrorKind::Corrupt,
-            Self::NameTwice { .. } | Self::AmbiguousImage { .. } => ErrorKind::Conflict,
-            Self::NoSuchImage { .. } | Self::NoPlatform { .. } | Self::NothingToExport { .. } => {
-                ErrorKind::NotFound
+            Self::NameTwice { .. } | Self::AmbiguousImage { .. } | Self::AmbiguousBundle { .. } => {
+                ErrorKind::Conflict
             }
+            Self::NoSuchImage { .. }
+            | Self::NoSuchBundle { .. }
+            | Self::NoPlatform { .. }
+            | Self::NothingToExport { .. } => ErrorKind::NotFound,
             Self::BaseMissing { .. } => ErrorKind::BaseMissing,
             Self::VolumeTooSmall { .. } | Self::TooManyVolumes { .. } => ErrorKind::Usage,
-            Self::NotOneImage { .. } | Self::UnknownBlobs { .. } => ErrorKind::Usage,
+            Self::NotOneImage { .. } | Self::UnknownBlobs { .. } | Self::VolumeAsItIs { .. } => {
+                ErrorKind::Usage
+            }
         }
     }
 
@@ -375,6 +417,10 @@ fn describe(blobs: &[Required]) -> Vec<String> {
         format!("{} ({} bytes{images})", blob.digest, blob.size)
     };
     blobs.iter().map(describe).collect()
+}
+
+fn some(bundles: &[String]) -> String {
+    if bundles.is_empty() { String::new() } else { format!(", only {}", list(bundles)) }
 }
 
 /// A list in a message, cut short where nobody would read on.

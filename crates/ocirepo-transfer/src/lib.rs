@@ -9,9 +9,13 @@
 //! | `source` | what the input is: file, directory or stream, and its outer compression |
 //! | `archive` | members by name, whether they lie in a directory, a tar file or a spooled stream |
 //! | `import` | what the members mean: OCI layouts, docker archives, and both in one |
+//! | `export` | what is written: hybrids, OCI and docker archives, volumes, copies of a repository |
+//! | `bundle` | the table of contents of what is written, inventories, and what differs |
+//! | `moby` | how docker made IDs, before 1.10 and for those who still read that |
+//! | `compress` | encoders whose output does not depend on the machine |
 //!
-//! A further input format is a module beside `import::docker` that turns members into roots;
-//! exports (`export`) and bundles (`bundle`) will stand beside `import`.
+//! A further input format is a module beside `import::docker` that turns members into roots; a
+//! further output format is one beside `export::docker` that turns images into members.
 //!
 //! # What it promises
 //! - One source is all or nothing: what fails leaves the repository as it was.
@@ -57,10 +61,11 @@ pub use bundle::{
 pub use compress::{Encoding, GzipLevel, InvalidEncoding, ZstdLevel};
 pub use error::{Error, Result};
 pub use export::{
-    ArchiveType, Copied, CopyOptions, Export, ExportOptions, ExportedImage, LayerForm, export_into,
+    ArchiveType, Copied, CopyOptions, CopyPlan, Export, ExportOptions, ExportedImage, LayerForm, plan_copy,
     plan_export,
 };
 pub use import::{
-    ImportOptions, Imported, ImportedImage, Layers, PlatformPattern, Select, Untagged, import, import_stream,
+    ImportOptions, Imported, ImportedImage, Layers, PendingVolumes, PlatformPattern, Select, Untagged,
+    WaitingBundle, complete_waiting, find_waiting, import, import_stream, waiting_bundles,
 };
 pub use source::Source;

@@ -1,11 +1,12 @@
 //! What every verb needs: which repository, and how to talk.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use ocirepo_store::{Repository, Settings, Waiting};
 
+use crate::exit::UsageError;
 use crate::options::{Color, Format, Global, Progress};
 use crate::progress::Reporter;
 
@@ -47,6 +48,21 @@ impl Context {
         };
         context.start_logging();
         context
+    }
+
+    /// Sees that a file to be written is no part of the repository: what takes the place of its
+    /// index.json takes every image along.
+    pub(crate) fn check_output(&self, output: &Path) -> Result<(), UsageError> {
+        let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let beside = || Some(parent.unwrap_or(Path::new(".")).canonicalize().ok()?.join(output.file_name()?));
+        let Some(place) = output.canonicalize().ok().or_else(beside) else { return Ok(()) };
+        let own = ["index.json", "oci-layout", "blobs", ".ocirepo"];
+        let own = own.iter().filter_map(|name| self.path.join(name).canonicalize().ok());
+        if own.into_iter().any(|own| place.starts_with(own)) {
+            let output = output.display();
+            return Err(UsageError(format!("{output} is a part of the repository; name another file")));
+        }
+        Ok(())
     }
 
     fn start_logging(&self) {

@@ -118,6 +118,9 @@ fn transfer_hint(error: &TransferError) -> Option<&'static str> {
             absent_hint(archive)
         }
         TransferError::Read { .. } => "check the path and its permissions; - is standard input",
+        TransferError::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+            "the disk is full: free some space, or write to another one"
+        }
         TransferError::NotAnArchive { .. } => {
             "ocirepo takes what docker save, podman save, skopeo copy and crane pull write, and OCI layouts"
         }
@@ -130,6 +133,14 @@ fn transfer_hint(error: &TransferError) -> Option<&'static str> {
         | TransferError::BadImage { .. } => {
             "copy or save the archive again: it was cut short, damaged on the way, or written wrongly; nothing was added"
         }
+        TransferError::BadVolume { .. } => {
+            "nothing of this volume was kept; those that came before wait on, see `ocirepo ls --pending`"
+        }
+        TransferError::VolumeAsItIs { .. } => {
+            "add all volumes as they are, then use `ocirepo tag`, `ocirepo rm` or `ocirepo export --platform`"
+        }
+        TransferError::NoSuchBundle { .. } => "`ocirepo ls --pending` lists the bundles that wait for volumes",
+        TransferError::AmbiguousBundle { .. } => "give more of the id",
         TransferError::MissingBlob { .. } => {
             "save the image again with all its layers, or add first what holds the missing blob; nothing was added"
         }

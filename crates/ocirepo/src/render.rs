@@ -70,6 +70,26 @@ pub(crate) fn count(number: u64, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
+/// Numbers in a list, runs of them as one: `1, 3-7`.
+pub(crate) fn numbers(sorted: &[u32]) -> String {
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for &number in sorted {
+        match runs.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(number) => *last = number,
+            _ => runs.push((number, number)),
+        }
+    }
+    let texts: Vec<String> = runs
+        .iter()
+        .map(|&(first, last)| match last - first {
+            0 => first.to_string(),
+            1 => format!("{first}, {last}"),
+            _ => format!("{first}-{last}"),
+        })
+        .collect();
+    texts.join(", ")
+}
+
 /// The beginning of a digest, enough for people to tell images apart.
 pub(crate) fn short(digest: &str) -> String {
     let (algorithm, encoded) = digest.split_once(':').unwrap_or(("", digest));
@@ -110,6 +130,12 @@ mod tests {
     fn names_cannot_play_with_the_terminal() {
         assert_eq!(safe("a\u{1b}[31mb\rc\u{202e}"), "a\\u{1b}[31mb\\u{d}c\\u{202e}");
         assert_eq!(safe("plain ünïcode\nline"), "plain ünïcode\\u{a}line");
+    }
+
+    #[test]
+    fn runs_of_numbers_are_short() {
+        assert_eq!(numbers(&[1, 3, 4, 6, 7, 8, 9, 11]), "1, 3, 4, 6-9, 11");
+        assert_eq!(numbers(&[]), "");
     }
 
     #[test]

@@ -112,9 +112,14 @@ impl Peer {
 
     /// Runs it to its end and returns what it wrote to stderr; panics if it does not fail.
     pub(crate) fn fails(&self, args: &[&str]) -> String {
+        self.attempt(args).expect_err("it should fail")
+    }
+
+    /// Runs it to its end and returns what it wrote to stdout, or to stderr if it fails.
+    pub(crate) fn attempt(&self, args: &[&str]) -> Result<String, String> {
         let output = Command::new(&self.program).args(self.all(args)).output().expect("it can be started");
-        assert!(!output.status.success(), "{} {args:?} should fail", self.label);
-        String::from_utf8_lossy(&output.stderr).into_owned()
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
     /// Runs it with what another command writes to its stdout.

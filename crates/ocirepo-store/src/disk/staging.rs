@@ -89,6 +89,13 @@ impl StagingDir {
         Ok(dir.link(name, &self.dir, &staged.name)?.then_some(staged))
     }
 
+    /// Moves a file of another staging directory in here.
+    pub(crate) fn adopt(&self, other: &Self, staged: &StagedFile) -> Result<StagedFile> {
+        let own = self.next_name();
+        other.dir.rename(&staged.name, &self.dir, &own.name)?;
+        Ok(own)
+    }
+
     /// Opens a staged file for reading; `None` when it was published or discarded.
     pub(crate) fn open(&self, staged: &StagedFile) -> Result<Option<File>> {
         Ok(self.open_with_stat(staged)?.map(|(file, _)| file))

@@ -33,7 +33,7 @@ pub(crate) use staging::Staging;
 pub use writer::BlobWriter;
 
 use crate::digest::{Algorithm, Digest};
-use crate::disk::{Kind, StagedFile, Syncer};
+use crate::disk::{Kind, StagedFile, StagingDir, Syncer};
 use crate::error::{Error, Result};
 use crate::layers::Fact;
 use crate::lock::{Reading, Shared};
@@ -126,6 +126,11 @@ impl Reading<'_> {
 }
 
 impl<'l> Ingest<'l> {
+    /// The repository, for as long as the lock is held.
+    pub(crate) const fn locked(&self) -> &'l Repository {
+        self.repository
+    }
+
     fn new(repository: &'l Repository, apart: Option<PathBuf>) -> Self {
         let staging = Staging::new(repository, apart);
         Self { repository, syncer: Syncer::new(), staging, state: Mutex::default() }
@@ -233,6 +238,15 @@ impl Ingest<'_> {
             (Some(staging), Some(file)) => staging.discard(file),
             _ => Ok(()),
         }
+    }
+
+    /// Moves a staged blob that was not kept to the staging of somebody else.
+    pub(crate) fn give(&self, staged: Staged, to: &StagingDir) -> Result<Staged> {
+        let (Some(staging), Some(file)) = (self.staging.made(), &staged.file) else {
+            return Err(Error::NotStaged { digest: staged.digest });
+        };
+        let file = to.adopt(staging, file)?;
+        Ok(Staged { file: Some(file), ..staged })
     }
 
     /// Reads a staged blob again. Of one that was dropped because the session or the repository has

@@ -11,7 +11,7 @@ use super::{PENDING, PendingBundle, Place, Record, name_of};
 use crate::digest::{Algorithm, Digest};
 use crate::disk::{self, Dir, Owner, Syncer};
 use crate::error::{Error, Result};
-use crate::ingest::{BlobWriter, Staged, Staging, TMP, remove_dead};
+use crate::ingest::{BlobWriter, Ingest, Staged, Staging, TMP, remove_dead};
 use crate::lock::{Shared, Writing};
 use crate::repository::Repository;
 
@@ -51,17 +51,38 @@ impl Shared<'_> {
     /// [`Error::Damaged`] when what is there under that id cannot be read or needs other blobs,
     /// [`Error::LockTimeout`], and when the file system refuses.
     pub fn open_pending(&self, id: &Digest, toc: &[u8], needs: &[(Digest, u64)]) -> Result<Pending<'_>> {
-        let repository: &Repository = self;
-        let record = Record { toc: toc.to_owned(), needs: needs.iter().cloned().collect() };
-        let bundle = ensure(repository, id, &record)?;
-        Ok(Pending {
-            bundle,
-            repository,
-            syncer: Syncer::new(),
-            staging: Staging::new(repository, None),
-            kept: Mutex::default(),
-        })
+        open(self, id, toc, needs)
     }
+}
+
+impl<'l> Ingest<'l> {
+    /// [`Shared::open_pending`] under the lock of this session, which brings blobs for it.
+    ///
+    /// # Errors
+    /// Those of [`Shared::open_pending`]; a rehearsal has nothing to write to.
+    pub fn open_pending(&self, id: &Digest, toc: &[u8], needs: &[(Digest, u64)]) -> Result<Pending<'l>> {
+        if self.is_rehearsal() {
+            return Err(Error::NotStaged { digest: id.clone() });
+        }
+        open(self.locked(), id, toc, needs)
+    }
+}
+
+fn open<'l>(
+    repository: &'l Repository,
+    id: &Digest,
+    toc: &[u8],
+    needs: &[(Digest, u64)],
+) -> Result<Pending<'l>> {
+    let record = Record { toc: toc.to_owned(), needs: needs.iter().cloned().collect() };
+    let bundle = ensure(repository, id, &record)?;
+    Ok(Pending {
+        bundle,
+        repository,
+        syncer: Syncer::new(),
+        staging: Staging::new(repository, None),
+        kept: Mutex::default(),
+    })
 }
 
 fn ensure(repository: &Repository, id: &Digest, record: &Record) -> Result<PendingBundle> {
@@ -98,6 +119,14 @@ impl Pending<'_> {
     /// When no file can be made.
     pub fn writer(&self, algorithm: Algorithm) -> Result<BlobWriter> {
         Ok(BlobWriter::new(Some(self.staging.ensure()?.create_file()?), algorithm))
+    }
+
+    /// Takes over what was staged in `ingest` and is not kept there, to be kept here.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn adopt(&self, ingest: &Ingest<'_>, staged: Staged) -> Result<Staged> {
+        ingest.give(staged, self.staging.ensure()?)
     }
 
     /// Has a complete blob wait under its digest, once it is published. The caller has proven it, as

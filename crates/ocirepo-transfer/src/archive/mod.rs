@@ -17,7 +17,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use ocirepo_store::Digest;
-use ocirepo_store::ingest::Staged;
+use ocirepo_store::ingest::{Ingest, Staged};
 
 pub(crate) use directory::Directory;
 pub(crate) use outline::{Outline, is_tar, outline_of_file, outline_of_stream};
@@ -47,6 +47,8 @@ enum Place {
     Staged(Staged),
     /// Passed over in the stream, because the repository has this blob at its right size.
     Held(Digest),
+    /// Where its own name leads, for a content that needs to know no more.
+    Named,
 }
 
 /// Members by name.
@@ -62,6 +64,12 @@ pub(crate) trait Content: Sync {
 
     /// Reads a member. The reader may give less than its size when the file changed meanwhile.
     fn open<'a>(&'a self, member: &Member) -> Result<Box<dyn Read + Send + 'a>>;
+
+    /// Brings a blob into the session without reading it again, where it was proven before. `false`
+    /// when it has to be read.
+    fn bring_into(&self, _ingest: &Ingest<'_>, _digest: &Digest, _size: u64) -> Result<bool> {
+        Ok(false)
+    }
 
     /// The folders at the top.
     fn folders(&self) -> Vec<String>;
@@ -82,6 +90,11 @@ pub(crate) trait Content: Sync {
 }
 
 impl Member {
+    /// A member that its content finds again by its name.
+    pub(crate) fn named(name: &str, size: u64) -> Self {
+        Self { name: name.to_owned(), size, place: Place::Named }
+    }
+
     /// The staged blob that holds this member already.
     pub(crate) fn staged(&self) -> Option<&Staged> {
         match &self.place {
@@ -95,7 +108,7 @@ impl Member {
         match &self.place {
             Place::Staged(staged) => Some(staged.digest()),
             Place::Held(digest) => Some(digest),
-            Place::Path(_) | Place::Region(_) => None,
+            Place::Path(_) | Place::Region(_) | Place::Named => None,
         }
     }
 }

@@ -8,13 +8,14 @@ use std::io::Read;
 
 use ocirepo_store::graph::MAX_MANIFEST_SIZE;
 use ocirepo_store::ingest::{Ingest, Staged};
-use ocirepo_store::{Algorithm, Digest, Progress};
+use ocirepo_store::{Algorithm, Digest, Hasher, Progress};
 
 use super::headers::{Header, Headers, Kind};
 use super::input::{Input, Stream};
 use super::table::{DIFFER, Lookup, Table};
 use super::tar_file::{NO_MEMBERS, fault_of, trailing_warning};
 use super::{Content, Member, Place, buffer_for, paths};
+use crate::bundle::VOLUME;
 use crate::error::{Error, Result, escape};
 
 /// The content of a member, as an index into the list of them.
@@ -39,32 +40,38 @@ pub(crate) struct Spool<'i, 'l> {
     ingest: &'i Ingest<'l>,
     held: Vec<Held>,
     table: Table<usize>,
+    /// Whether this is a volume of a bundle, in which everything is proven.
+    is_volume: bool,
     warnings: Vec<String>,
 }
 
 impl<'i, 'l> Spool<'i, 'l> {
-    /// Reads `stream` to its end.
-    ///
-    /// # Errors
-    /// When it is no tar or ends too early, and when nothing can be written.
+    /// Reads `stream` to its end. What comes before the first fault is there also when it is no tar
+    /// or ends too early, and when nothing can be written.
     pub(crate) fn read(
         stream: impl Read,
         label: String,
         ingest: &'i Ingest<'l>,
         progress: &dyn Progress,
-    ) -> Result<Self> {
+    ) -> (Self, Result<()>) {
+        let (table, warnings) = (Table::new(), Vec::new());
+        let mut spool = Self { label, ingest, held: Vec::new(), table, is_volume: false, warnings };
+        let read = spool.walk(stream, progress);
+        (spool, read)
+    }
+
+    fn walk(&mut self, stream: impl Read, progress: &dyn Progress) -> Result<()> {
         let mut headers = Headers::new(Stream::new(stream));
-        let mut spool = Self { label, ingest, held: Vec::new(), table: Table::new(), warnings: Vec::new() };
-        while let Some(header) = headers.next().map_err(|fault| fault_of(&spool.label, fault))? {
-            spool.take(&header, headers.input(), progress)?;
+        while let Some(header) = headers.next().map_err(|fault| fault_of(&self.label, fault))? {
+            self.take(&header, headers.input(), progress)?;
         }
         if headers.seen() == 0 {
-            return Err(Error::NotAnArchive { archive: spool.label, reason: NO_MEMBERS.to_owned() });
+            return Err(Error::NotAnArchive { archive: self.label.clone(), reason: NO_MEMBERS.to_owned() });
         }
-        if headers.trailing(true).map_err(|error| Error::read(&spool.label, error))? {
-            spool.warnings.push(trailing_warning(&spool.label));
+        if headers.trailing(true).map_err(|error| Error::read(&self.label, error))? {
+            self.warnings.push(trailing_warning(&self.label));
         }
-        Ok(spool)
+        Ok(())
     }
 
     fn take(&mut self, header: &Header, input: &mut impl Input, progress: &dyn Progress) -> Result<()> {
@@ -72,11 +79,17 @@ impl<'i, 'l> Spool<'i, 'l> {
             self.table.insert(header, usize::MAX);
             return self.pour(header, input, progress, &mut |_| Ok(()));
         }
-        let digest = paths::clean(&header.name).and_then(|name| paths::blob_digest(&name));
+        let name = paths::clean(&header.name);
+        self.is_volume |= name.as_deref().is_some_and(|name| name.rsplit('/').next() == Some(VOLUME));
+        let digest = name.and_then(|name| paths::blob_digest(&name));
         let held = match digest.as_ref().filter(|digest| self.is_held(digest, header.size)) {
             Some(digest) => {
-                self.pour(header, input, progress, &mut |_| Ok(()))?;
-                Held::Repository(digest.clone(), header.size)
+                let mut hasher = digest.algorithm().filter(|_| self.is_volume).map(Hasher::new);
+                self.pour(header, input, progress, &mut |chunk| {
+                    hasher.iter_mut().for_each(|hasher| hasher.update(chunk));
+                    Ok(())
+                })?;
+                Held::Repository(hasher.map_or_else(|| digest.clone(), Hasher::finish), header.size)
             }
             None => {
                 let algorithm = digest.and_then(|digest| digest.algorithm()).unwrap_or(Algorithm::Sha256);

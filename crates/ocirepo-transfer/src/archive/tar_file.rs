@@ -34,20 +34,23 @@ pub(crate) struct TarFile {
 }
 
 impl TarFile {
-    /// Walks the headers of `file`.
-    ///
-    /// # Errors
-    /// When it is no tar, or one that ends too early.
-    pub(crate) fn scan(file: File, label: String) -> Result<Self> {
-        let length = file.metadata().map_err(|error| Error::read(&label, error))?.len();
-        let mut table = Table::new();
-        let mut warnings = Vec::new();
-        let mut headers = Headers::new(&file);
-        let fail = |fault| fault_of(&label, fault);
-        while let Some(header) = headers.next().map_err(fail)? {
+    /// Walks the headers of `file`. What comes before the first fault is there also when it is no
+    /// tar, or one that ends too early.
+    pub(crate) fn scan(file: File, label: String) -> (Self, Result<()>) {
+        let (table, compared, warnings) = (Table::new(), Mutex::default(), Vec::new());
+        let mut tar = Self { label, file, table, compared, warnings };
+        let scanned = tar.walk();
+        (tar, scanned)
+    }
+
+    fn walk(&mut self) -> Result<()> {
+        let Self { label, file, table, warnings, .. } = self;
+        let length = file.metadata().map_err(|error| Error::read(label, error))?.len();
+        let mut headers = Headers::new(&*file);
+        while let Some(header) = headers.next().map_err(|fault| fault_of(label, fault))? {
             if header.offset.saturating_add(header.size) > length {
                 return Err(Error::Damaged {
-                    archive: label,
+                    archive: label.clone(),
                     reason: format!("it ends inside the member {}", escape(&header.name)),
                 });
             }
@@ -56,12 +59,12 @@ impl TarFile {
             }
         }
         if headers.seen() == 0 {
-            return Err(Error::NotAnArchive { archive: label, reason: NO_MEMBERS.to_owned() });
+            return Err(Error::NotAnArchive { archive: label.clone(), reason: NO_MEMBERS.to_owned() });
         }
-        if headers.trailing(false).map_err(|error| Error::read(&label, error))? {
-            warnings.push(trailing_warning(&label));
+        if headers.trailing(false).map_err(|error| Error::read(label, error))? {
+            warnings.push(trailing_warning(label));
         }
-        Ok(Self { label, file, table, compared: Mutex::default(), warnings })
+        Ok(())
     }
 
     fn member(&self, name: &str, region: &Region) -> Member {

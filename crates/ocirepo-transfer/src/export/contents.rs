@@ -52,6 +52,8 @@ pub(super) fn blobs(
             None => sorting.absent(id)?,
         }
     }
+    // They were found in the order of the entries, on which nothing may depend.
+    sorting.blobs.required.sort_by(|a, b| a.digest.cmp(&b.digest));
     Ok(sorting.blobs)
 }
 
@@ -67,7 +69,8 @@ impl Sorting<'_, '_, '_, '_> {
     fn take(&mut self, id: BlobId, size: u64, options: &ExportOptions) {
         let digest = self.reached.blob(id).digest.clone();
         if options.have.as_ref().is_some_and(|have| have.contains(&digest, size)) {
-            let images = self.ancestry.labels_of(id);
+            let mut images = self.ancestry.labels_of(id);
+            images.sort_unstable();
             self.blobs.required.push(Required { digest, size, images });
         } else {
             self.blobs.carried.insert(digest, size);

@@ -6,7 +6,9 @@ use ocirepo_store::ingest::{Copying, Counts, Ingest};
 use ocirepo_store::lock::Reading;
 use ocirepo_store::{Digest, Progress, Unit};
 
-use super::{ExportOptions, ExportedImage, Gathered, bench::Bench, exported, gather};
+use super::bench::Bench;
+use super::gather::{Gathered, Sorted, gather, refuse_sparse};
+use super::{ExportOptions, ExportedImage};
 use crate::error::Result;
 
 /// How to copy into another repository.
@@ -29,51 +31,60 @@ pub struct Copied {
     pub warnings: Vec<String>,
 }
 
-/// Copies the entries of `document` at the positions `wanted` into the repository of `ingest`. Names
-/// that are there move, as they do in an import. In a rehearsal nothing is written.
+/// A copy that is planned, and has written nothing yet.
+#[derive(Debug)]
+pub struct CopyPlan<'r> {
+    lock: &'r Reading<'r>,
+    gathered: Gathered,
+}
+
+/// Plans to copy the entries of `document` at the positions `wanted` into another repository.
 ///
 /// # Errors
-/// When an image is damaged, or names are in each other's way. The other repository is then as it
-/// was.
-pub fn export_into(
-    lock: &Reading<'_>,
+/// When an image is damaged or incomplete.
+pub fn plan_copy<'r>(
+    lock: &'r Reading<'r>,
     document: &Document,
     wanted: &[usize],
     options: &ExportOptions,
-    ingest: Ingest<'_>,
-    how: CopyOptions,
-    progress: &dyn Progress,
-) -> Result<Copied> {
-    let Gathered { entries, blobs, made, mut warnings } = gather(lock, document, wanted, options)?;
-    super::sparse(lock, &blobs, options, &mut warnings)?;
-    for bytes in made.values() {
-        ingest.put_bytes(bytes)?;
+) -> Result<CopyPlan<'r>> {
+    let mut gathered = gather(lock, document, wanted, options)?;
+    refuse_sparse(lock, &gathered.blobs, options, &mut gathered.warnings)?;
+    Ok(CopyPlan { lock, gathered })
+}
+
+impl CopyPlan<'_> {
+    /// Copies into the repository of `ingest`. Names that are there move, as they do in an import. In
+    /// a rehearsal nothing is written.
+    ///
+    /// # Errors
+    /// When a blob is damaged, or names are in each other's way. The other repository is then as it
+    /// was.
+    pub fn copy(self, ingest: Ingest<'_>, how: CopyOptions, progress: &dyn Progress) -> Result<Copied> {
+        let Gathered { entries, blobs, made, warnings } = self.gathered;
+        for bytes in made.values() {
+            ingest.put_bytes(bytes)?;
+        }
+        let is_stored = |(digest, _): &(&Digest, &u64)| !made.contains_key(*digest);
+        let stored: Vec<(&Digest, u64)> =
+            blobs.carried.iter().filter(is_stored).map(|(digest, size)| (digest, *size)).collect();
+        let total = stored.iter().map(|(_, size)| *size).sum();
+        let task = format!("copying to {}", ingest.repository().path().display());
+        progress.begin(&task, Unit::Bytes, Some(total));
+        let bench = Bench::new(self.lock);
+        let copied = bench.carrier().on_each(&stored, |(digest, size)| {
+            ingest.copy(self.lock, digest, *size, how.copying)?;
+            progress.advance(*size);
+            Ok(())
+        });
+        progress.end();
+        copied?;
+        let put = |it: &Sorted| {
+            let entry = it.image.entry.clone();
+            Put { name: entry.name().cloned(), entry, replace: how.replace }
+        };
+        let committed = ingest.commit(&entries.iter().map(put).collect::<Vec<_>>())?;
+        let images = entries.iter().map(Sorted::exported).zip(committed.puts).collect();
+        Ok(Copied { images, counts: committed.counts, warnings })
     }
-    let stored: Vec<(&Digest, u64)> = blobs
-        .carried
-        .iter()
-        .filter(|(digest, _)| !made.contains_key(*digest))
-        .map(|(digest, size)| (digest, *size))
-        .collect();
-    let total = stored.iter().map(|(_, size)| *size).sum();
-    progress.begin(&format!("copying to {}", ingest.repository().path().display()), Unit::Bytes, Some(total));
-    let bench = Bench::new(lock);
-    let copied = bench.carrier().on_each(&stored, |(digest, size)| {
-        ingest.copy(lock, digest, *size, how.copying)?;
-        progress.advance(*size);
-        Ok(())
-    });
-    progress.end();
-    copied?;
-    let puts: Vec<Put> = entries
-        .iter()
-        .map(|it| Put {
-            entry: it.image.entry.clone(),
-            name: it.image.entry.name().cloned(),
-            replace: how.replace,
-        })
-        .collect();
-    let committed = ingest.commit(&puts)?;
-    let images = entries.iter().map(exported).zip(committed.puts).collect();
-    Ok(Copied { images, counts: committed.counts, warnings })
 }

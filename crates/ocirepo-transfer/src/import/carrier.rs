@@ -155,6 +155,10 @@ impl Carrier<'_> {
         if let Some(staged) = member.staged().filter(|staged| staged.digest() == digest) {
             return Ok(self.ingest.keep(staged.clone())?);
         }
+        if self.content.bring_into(self.ingest, digest, size)? {
+            self.progress.advance(size);
+            return Ok(());
+        }
         let Some(algorithm) = digest.algorithm() else {
             return Err(Error::member(self.label(), &member.name, "its digest cannot be verified"));
         };

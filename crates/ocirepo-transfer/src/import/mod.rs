@@ -6,6 +6,8 @@
 //! 3. `merge` joins what one archive lists twice, `choose` and `platform` leave what is not wanted.
 //! 4. The images that are left are brought in, their layers stored as `layers` is told to.
 //! 5. `naming` decides what the entries are called, and one commit puts them.
+//!
+//! A volume of a bundle that was split goes another way first: `volumes` has it wait for the others.
 
 mod base;
 pub(crate) mod carrier;
@@ -27,16 +29,21 @@ mod recognise;
 mod synthesis;
 mod task;
 mod v1;
+mod volumes;
 
 use std::io::Read;
 
 use ocirepo_store::ingest::{Counts, Ingest};
+use ocirepo_store::pending::Pending;
 use ocirepo_store::{Digest, Progress};
 
 use crate::error::Result;
 use crate::source::Source;
+use open::Opened;
 pub use options::{ImportOptions, Layers, PlatformPattern, Select, Untagged};
 use plan::Plan;
+use volumes::Taken;
+pub use volumes::{PendingVolumes, WaitingBundle, complete_waiting, find_waiting, waiting_bundles};
 
 /// What an import did.
 #[derive(Debug, Clone)]
@@ -47,6 +54,9 @@ pub struct Imported {
     pub counts: Counts,
     /// What is odd about the source as a whole.
     pub warnings: Vec<String>,
+    /// What is still needed, if the source was a volume of a bundle. As long as that is something,
+    /// there are no images.
+    pub pending: Option<PendingVolumes>,
 }
 
 /// One entry that was put into index.json.
@@ -81,8 +91,8 @@ pub fn import(
     options: &ImportOptions,
     progress: &dyn Progress,
 ) -> Result<Imported> {
-    let plan = open::source(&ingest, source, options, progress)?;
-    commit(ingest, plan, options)
+    let opened = open::source(&ingest, source, options, progress)?;
+    finish(ingest, opened, options)
 }
 
 /// Brings the images of a tar stream into the repository, reading it once. `label` is what to call
@@ -97,8 +107,31 @@ pub fn import_stream(
     options: &ImportOptions,
     progress: &dyn Progress,
 ) -> Result<Imported> {
-    let plan = open::stream(&ingest, stream, label, options, progress)?;
-    commit(ingest, plan, options)
+    let opened = open::stream(&ingest, stream, label, options, progress)?;
+    finish(ingest, opened, options)
+}
+
+fn finish(ingest: Ingest<'_>, opened: Opened<'_>, options: &ImportOptions) -> Result<Imported> {
+    match opened {
+        Opened::Whole(plan) => commit(ingest, plan, options),
+        Opened::Volume(taken) => finish_volume(ingest, taken, options),
+    }
+}
+
+fn finish_volume(ingest: Ingest<'_>, taken: Taken<'_>, options: &ImportOptions) -> Result<Imported> {
+    match taken {
+        Taken::Waits(pending, warnings) => {
+            Ok(Imported { images: Vec::new(), counts: Counts::default(), warnings, pending: Some(pending) })
+        }
+        Taken::Completes(plan, pending, state) => {
+            let mut imported = commit(ingest, plan, options)?;
+            if let Some(Err(error)) = pending.map(Pending::remove) {
+                // The images are in; adding any volume again will do.
+                imported.warnings.push(format!("what waited of the bundle is still there: {error}"));
+            }
+            Ok(Imported { pending: Some(state), ..imported })
+        }
+    }
 }
 
 fn commit(ingest: Ingest<'_>, plan: Plan, options: &ImportOptions) -> Result<Imported> {
@@ -127,5 +160,5 @@ fn commit(ingest: Ingest<'_>, plan: Plan, options: &ImportOptions) -> Result<Imp
             format: planned.format,
         })
         .collect();
-    Ok(Imported { images, counts: committed.counts, warnings: plan.warnings })
+    Ok(Imported { images, counts: committed.counts, warnings: plan.warnings, pending: None })
 }

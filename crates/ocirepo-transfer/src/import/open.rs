@@ -10,21 +10,31 @@ use ocirepo_store::{Progress, Repository, Settings, Silent, Unit};
 
 use super::options::ImportOptions;
 use super::plan::{Plan, plan};
+use super::recognise::recognise;
 use super::task::Task;
-use crate::archive::{Directory, Spool, TarFile};
+use super::volumes::{self, Taken, blame};
+use crate::archive::{Content, Directory, Spool, TarFile};
 use crate::error::{Error, Result};
 use crate::source::{Bytes, HEAD, Magic, Source, refuse, unwrap};
 
 const ARCHIVE: &str = "OCI archive";
 const LAYOUT: &str = "OCI layout";
 
+/// What a source turned out to be.
+pub(crate) enum Opened<'l> {
+    /// Something by itself.
+    Whole(Plan),
+    /// A volume of a bundle.
+    Volume(Taken<'l>),
+}
+
 /// Opens a source and plans its import.
-pub(crate) fn source(
-    ingest: &Ingest<'_>,
+pub(crate) fn source<'l>(
+    ingest: &Ingest<'l>,
     source: &Source,
     options: &ImportOptions,
     progress: &dyn Progress,
-) -> Result<Plan> {
+) -> Result<Opened<'l>> {
     let label = source.to_string();
     let Source::Path(path) = source else {
         return stream(ingest, &mut io::stdin(), &label, options, progress);
@@ -44,38 +54,55 @@ pub(crate) fn source(
         magic if magic.is_compressed() => stream(ingest, &mut file, &label, options, progress),
         magic => {
             refuse(magic, &label)?;
-            plan(ingest, &TarFile::scan(file, label)?, ARCHIVE, options, progress)
+            let (tar, scanned) = TarFile::scan(file, label);
+            scanned.map_err(|error| blame(&tar, error))?;
+            content(ingest, &tar, ARCHIVE, options, progress)
         }
     }
 }
 
 /// Reads a stream to its end and plans its import.
-pub(crate) fn stream(
-    ingest: &Ingest<'_>,
+pub(crate) fn stream<'l>(
+    ingest: &Ingest<'l>,
     stream: &mut (dyn Read + Send),
     label: &str,
     options: &ImportOptions,
     progress: &dyn Progress,
-) -> Result<Plan> {
+) -> Result<Opened<'l>> {
     let stream: Bytes<'_> = unwrap(stream, label)?;
     let _task = Task::begin(progress, label, Unit::Bytes, None);
-    let spool = Spool::read(stream, label.to_owned(), ingest, progress)?;
+    let (spool, read) = Spool::read(stream, label.to_owned(), ingest, progress);
+    read.map_err(|error| blame(&spool, error))?;
     // Whatever is left to do was counted when it came in.
-    plan(ingest, &spool, ARCHIVE, options, &Silent)
+    content(ingest, &spool, ARCHIVE, options, &Silent)
 }
 
-fn directory(
-    ingest: &Ingest<'_>,
+fn directory<'l>(
+    ingest: &Ingest<'l>,
     path: &Path,
     label: String,
     options: &ImportOptions,
     progress: &dyn Progress,
-) -> Result<Plan> {
+) -> Result<Opened<'l>> {
     let directory = Directory::open(path, label)?;
     // Another repository of ours keeps its blobs while they are read. To wait for a lock on the
     // repository that is locked already would be to wait for oneself.
     let is_own = fs::canonicalize(ingest.repository().path()).is_ok_and(|own| own == directory.root());
     let other = if is_own { None } else { Repository::open(path, Settings::default()).ok() };
     let _reading = other.as_ref().map(Repository::lock_reading).transpose()?;
-    plan(ingest, &directory, LAYOUT, options, progress)
+    content(ingest, &directory, LAYOUT, options, progress)
+}
+
+fn content<'l>(
+    ingest: &Ingest<'l>,
+    content: &dyn Content,
+    format: &'static str,
+    options: &ImportOptions,
+    progress: &dyn Progress,
+) -> Result<Opened<'l>> {
+    let recognised = recognise(content).map_err(|error| blame(content, error))?;
+    if volumes::is_volume(&recognised) {
+        return volumes::take(ingest, content, recognised, options, progress).map(Opened::Volume);
+    }
+    plan(ingest, content, recognised, format, options, progress).map(Opened::Whole)
 }

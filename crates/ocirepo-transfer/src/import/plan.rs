@@ -19,7 +19,7 @@ use super::merge::{self, Verdict};
 use super::naming::{self, Planned, Root, Surroundings};
 use super::oci::{self, Bringing, Graph, Listed, Survey};
 use super::options::{ImportOptions, Layers, Untagged};
-use super::recognise::recognise;
+use super::recognise::Recognised;
 use super::{base, docker, platform, v1};
 use crate::archive::Content;
 use crate::error::{Error, Result, escape};
@@ -46,11 +46,11 @@ struct Images {
 pub(crate) fn plan(
     ingest: &Ingest<'_>,
     content: &dyn Content,
+    recognised: Recognised,
     format: &'static str,
     options: &ImportOptions,
     progress: &dyn Progress,
 ) -> Result<Plan> {
-    let recognised = recognise(content)?;
     tracing::debug!(
         archive = content.label(),
         entries = recognised.layout.as_ref().map(|layout| layout.entries().len()),

@@ -36,6 +36,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
+    context.check_output(&args.output)?;
     let holdings = match &args.source {
         None => Holdings::of_repository(&context.open(verb)?)?,
         Some(path) => read(path, context, verb)?,

@@ -5,7 +5,9 @@ use ocirepo_store::Repository;
 use ocirepo_store::image::Image;
 use ocirepo_store::index::Entry;
 use ocirepo_store::parallel::in_parallel;
+use ocirepo_transfer::{WaitingBundle, waiting_bundles};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::context::Context;
 use crate::exit::Code;
@@ -18,6 +20,7 @@ use crate::render;
 Examples:
   ocirepo ls
   ocirepo ls --names
+  ocirepo ls --pending                # bundles that wait for more of their volumes
   ocirepo ls --format json | jq -r '.[] | select(.complete | not) | .reference'")]
 pub(crate) struct Args {
     /// Only the names, one a line; no manifest is opened
@@ -26,6 +29,9 @@ pub(crate) struct Args {
     /// Whole digests
     #[arg(long)]
     digests: bool,
+    /// The bundles of which some volumes have come, and which volumes they still need
+    #[arg(long, conflicts_with = "names")]
+    pending: bool,
 }
 
 /// One image in the JSON output.
@@ -46,6 +52,9 @@ struct Row {
 
 pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     let repository = context.open(verb)?;
+    if args.pending {
+        return list_pending(&repository, args, context);
+    }
     let document = repository.index()?;
     if args.names {
         let mut names = document.entries().iter().filter_map(Entry::name).map(|name| name.to_string());
@@ -103,4 +112,58 @@ impl Row {
             state.to_owned(),
         ]
     }
+}
+
+fn list_pending(repository: &Repository, args: &Args, context: &Context) -> Result<Code> {
+    let bundles = waiting_bundles(repository)?;
+    if context.format == Format::Json {
+        render::json(&bundles.iter().map(pending_json).collect::<Vec<_>>())?;
+    } else if bundles.is_empty() {
+        context.say("no bundle waits for volumes");
+    } else {
+        let header = ["BUNDLE", "VOLUMES", "NEEDED", "WAITING", "IMAGES"];
+        render::table(&header, bundles.iter().map(|bundle| pending_cells(bundle, args.digests)))?;
+    }
+    Ok(Code::Ok)
+}
+
+fn pending_json(bundle: &WaitingBundle) -> serde_json::Value {
+    let mut value = json!({
+        "bundle": bundle.bundle.as_str(),
+        "volumes": bundle.volumes,
+        "needed": bundle.needed,
+        "bytes": bundle.bytes,
+        "images": names(bundle),
+    });
+    if let Some(problem) = &bundle.problem {
+        value["problem"] = json!(problem);
+    }
+    value
+}
+
+fn pending_cells(bundle: &WaitingBundle, whole_digests: bool) -> Vec<String> {
+    let id = bundle.bundle.as_str();
+    let taken = bundle.volumes.saturating_sub(u32::try_from(bundle.needed.len()).unwrap_or(u32::MAX));
+    let (volumes, needed) = match &bundle.problem {
+        Some(problem) => ("-".to_owned(), problem.clone()),
+        // It waits for its base, or for an answer to a conflict of names.
+        None if bundle.needed.is_empty() => (format!("{taken}/{}", bundle.volumes), "none".to_owned()),
+        None => (format!("{taken}/{}", bundle.volumes), render::numbers(&bundle.needed)),
+    };
+    let names = names(bundle);
+    let more = names.len().saturating_sub(MOST_NAMED);
+    let mut images = names[..names.len() - more].join(",");
+    if more > 0 {
+        images.push_str(&format!(" and {more} more"));
+    }
+    let id = if whole_digests { id.to_owned() } else { render::short(id) };
+    vec![id, volumes, needed, render::size(bundle.bytes), images]
+}
+
+/// So many images of a bundle are named in a table.
+const MOST_NAMED: usize = 3;
+
+fn names(bundle: &WaitingBundle) -> Vec<&str> {
+    let images = bundle.images.iter();
+    images.map(|image| image.reference.as_deref().unwrap_or(image.digest.as_str())).collect()
 }

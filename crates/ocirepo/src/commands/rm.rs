@@ -1,7 +1,9 @@
 //! `ocirepo rm`
 
 use anyhow::{Context as _, Result};
+use ocirepo_store::pending::remove_pending;
 use ocirepo_store::remove::{self, Reason, RemovalPlan, Selection};
+use ocirepo_transfer::{find_waiting, waiting_bundles};
 use serde_json::json;
 
 use crate::context::Context;
@@ -19,9 +21,10 @@ Examples:
   ocirepo rm alpine:3.11
   ocirepo rm --glob 'registry.corp/old/*'
   ocirepo rm --untagged --dry-run
+  ocirepo rm --pending 3f2a91c      # a bundle whose other volumes will not come
   ocirepo rm @3                     # the fourth entry, even if it is damaged")]
 pub(crate) struct Args {
-    /// Names, digests or the beginning of one, or @N
+    /// Names, digests or the beginning of one, or @N; with --pending, ids of bundles
     #[arg(value_name = "REFERENCE", required_unless_present = "untagged")]
     references: Vec<String>,
     /// Take each REFERENCE as a pattern over names, with * ? and [...]
@@ -30,6 +33,9 @@ pub(crate) struct Args {
     /// All images without a name
     #[arg(long)]
     untagged: bool,
+    /// Give up bundles that wait for volumes, with what has come of them, instead of images
+    #[arg(long, requires = "references", conflicts_with_all = ["glob", "untagged", "keep_referrers"])]
+    pending: bool,
     /// Leave the nameless referrers of what is removed
     #[arg(long)]
     keep_referrers: bool,
@@ -39,6 +45,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
+    if args.pending {
+        return give_up(args, context, verb);
+    }
     let mut selection =
         Selection { untagged: args.untagged, keep_referrers: args.keep_referrers, ..Selection::default() };
     if args.glob {
@@ -96,4 +105,35 @@ fn print_json(plan: &RemovalPlan, dry_run: bool) -> Result<()> {
         .collect();
     render::json(&json!({ "dryRun": dry_run, "removed": removed }))?;
     Ok(())
+}
+
+/// Gives up bundles that wait: all that were named, or none.
+fn give_up(args: &Args, context: &Context, verb: &str) -> Result<Code> {
+    let repository = context.open(verb)?;
+    let find = |wanted: &String| find_waiting(&repository, wanted);
+    let mut bundles = args.references.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+    bundles.sort_unstable();
+    bundles.dedup();
+    let waiting = waiting_bundles(&repository)?;
+    if !args.dry_run {
+        let lock = repository.lock_shared()?;
+        for bundle in &bundles {
+            remove_pending(&lock, bundle)?;
+        }
+    }
+    let removed: Vec<_> = waiting.iter().filter(|waiting| bundles.contains(&waiting.bundle)).collect();
+    if context.format == Format::Json {
+        let removed: Vec<_> = removed
+            .iter()
+            .map(|waiting| json!({ "bundle": waiting.bundle.as_str(), "bytes": waiting.bytes }))
+            .collect();
+        render::json(&json!({ "dryRun": args.dry_run, "removed": [], "pending": removed }))?;
+        return Ok(Code::Ok);
+    }
+    let did = if args.dry_run { "would give up" } else { "gave up" };
+    for waiting in removed {
+        let size = render::size(waiting.bytes);
+        render::line(&render::safe(&format!("{did} bundle {} ({size})", waiting.bundle)))?;
+    }
+    Ok(Code::Ok)
 }

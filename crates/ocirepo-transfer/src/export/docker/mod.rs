@@ -16,11 +16,14 @@ pub(super) use item::{Foreign, Image, Item, images, manifest_json};
 pub use layers::LayerForm;
 pub(super) use layers::pour;
 
+use super::gather::Sorted;
+use super::image::{Runnable, Sort, representative};
 use super::member::{Member, Source};
 use crate::archive::limits::MAX_CONFIG;
-use crate::error::{Result, escape};
+use crate::error::{Error, Result, escape};
 use crate::import::carrier::Carrier;
 use crate::import::layers::diff_ids;
+use crate::import::oci::Listed;
 
 /// The layers of an image that are not to be distributed, by what they unpack to. An image whose
 /// config cannot be read has none: docker only uses it to spare itself an upload.
@@ -32,6 +35,52 @@ pub(super) fn foreign_sources(carrier: &Carrier<'_>, image: &Image) -> BTreeMap<
     let config = carrier.read_blob(&image.config.digest, MAX_CONFIG).ok().flatten().unwrap_or_default();
     let diff_ids = diff_ids(&config).unwrap_or_default();
     foreign.into_iter().filter_map(|(n, layer)| Some((diff_ids.get(n)?.clone(), layer))).collect()
+}
+
+/// The images of a docker archive. What is about them has no place in one.
+///
+/// # Errors
+/// When an image has no form in one.
+pub(super) fn choose(entries: &mut Vec<Sorted>, warnings: &mut Vec<String>) -> Result<Vec<Image>> {
+    let first = entries.first().map(|it| it.image.entry.label(it.image.position));
+    entries.retain(|Sorted { image, sort }| {
+        let is_artifact = matches!(sort, Sort::Artifact);
+        if is_artifact {
+            let label = image.entry.label(image.position);
+            warnings
+                .push(format!("{label} was left out: it is no image, and docker archives hold images only"));
+        }
+        !is_artifact
+    });
+    if let (true, Some(image)) = (entries.is_empty(), first) {
+        let reason = "it is no image, and docker archives hold images only".to_owned();
+        return Err(Error::NoForm { image: escape(&image), format: "docker archive", reason });
+    }
+    let mut runnable: Vec<(String, &Listed, &Runnable)> = Vec::new();
+    for Sorted { image, sort } in entries.iter() {
+        let label = image.entry.label(image.position);
+        let refuse = |reason: &str| {
+            let (image, reason) = (label.clone(), reason.to_owned());
+            Error::NoForm { image, format: "docker archive", reason }
+        };
+        let found = match sort {
+            Sort::Image(found) => found,
+            Sort::Schema1 => return Err(refuse("it is in docker's schema 1, whose config cannot be had")),
+            Sort::Artifact => continue,
+        };
+        let chosen = representative(found).ok_or_else(|| refuse("nothing of it is there"))?;
+        if found.len() > 1 {
+            warnings.push(format!(
+                "{label} has {} platforms, and a docker archive one of them: {}; --platform takes another",
+                found.len(),
+                chosen.platform()
+            ));
+        }
+        runnable.push((label, image, chosen));
+    }
+    let chosen =
+        runnable.iter().map(|(label, image, found)| (label.as_str(), image.names.as_slice(), *found));
+    Ok(images(chosen, warnings))
 }
 
 /// The members of a docker archive.

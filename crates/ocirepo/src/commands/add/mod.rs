@@ -7,7 +7,9 @@ use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use ocirepo_store::Repository;
 use ocirepo_store::name::Name;
-use ocirepo_transfer::{ImportOptions, Imported, Layers, PlatformPattern, Select, Source, Untagged, import};
+use ocirepo_transfer::{
+    ImportOptions, Imported, Layers, PlatformPattern, Select, Source, Untagged, complete_waiting, import,
+};
 
 use crate::context::Context;
 use crate::exit::{self, Code, UsageError};
@@ -21,6 +23,9 @@ use report::Report;
 /// zarf packages, OCI layout directories and tars with one image or many; plain or compressed with
 /// gzip, zstd, xz or bzip2. `-` is standard input. A source is added as a whole or not at all;
 /// sources before it stay added.
+///
+/// Volumes of a bundle that was split go in one at a time, in any order; what came waits until the
+/// last has come. Add a damaged one again from a good copy. `ocirepo ls --pending` says what is needed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -31,6 +36,7 @@ Examples:
   ocirepo add bundle.tar --select alpine:3.11 --platform linux/arm64
   ocirepo add amd64.tar arm64.tar --ref app:1 --merge-platforms
   ocirepo add image.tar --layers reuse        # share layers with what is there
+  ocirepo add /media/cdrom/b.003.tar          # one of several volumes
   ocirepo add -f list.txt --keep-going        # lines of SOURCE [REF]")]
 pub(crate) struct Args {
     /// Archives and layout directories
@@ -164,7 +170,15 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
             None => added,
         };
         match added {
-            Ok(imported) => report.take(&job.source, imported)?,
+            Ok(imported) => {
+                let waits = imported.pending.as_ref().is_some_and(|pending| !pending.needed.is_empty());
+                report.take(&job.source, imported)?;
+                if !args.dry_run && !waits {
+                    for imported in complete(&repository, args, context) {
+                        report.take(&job.source, imported)?;
+                    }
+                }
+            }
             Err(error) if args.keep_going => {
                 exit::tell(&error, context);
                 report.fail(&job.source, &error);
@@ -190,4 +204,24 @@ fn add(repository: &Repository, job: &Job, args: &Args, context: &Context) -> Re
     // The lock is let go between sources, so that a waiting sweep gets its turn.
     let lock = repository.lock_shared()?;
     Ok(import(lock.ingest()?, &source, &options, &reporter)?)
+}
+
+/// Completes bundles that waited for what has just come. Why one cannot be completed is no failure of
+/// the source.
+fn complete(repository: &Repository, args: &Args, context: &Context) -> Vec<Imported> {
+    let mut completed = Vec::new();
+    for waiting in repository.pendings().unwrap_or_default() {
+        let options = ImportOptions { replace: args.replace, ..ImportOptions::default() };
+        let complete = || -> Result<Option<Imported>> {
+            let lock = repository.lock_shared()?;
+            Ok(complete_waiting(&lock, waiting.id(), &options, &context.reporter())?)
+        };
+        match complete() {
+            Ok(imported) => completed.extend(imported),
+            Err(error) => {
+                context.warn(&format!("bundle {} is all there, and waits on: {error:#}", waiting.id()));
+            }
+        }
+    }
+    completed
 }

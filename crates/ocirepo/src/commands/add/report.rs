@@ -1,15 +1,18 @@
 //! What an add did, told as it happens and counted up in the end.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::path::Path;
 
 use anyhow::Result;
 use ocirepo_store::ingest::Counts;
-use ocirepo_transfer::{Imported, ImportedImage, Source};
+use ocirepo_transfer::{Imported, ImportedImage, PendingVolumes, Source};
 use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::options::Format;
-use crate::render;
+use crate::render::{self, numbers};
 
 pub(super) struct Report<'c> {
     context: &'c Context,
@@ -19,6 +22,8 @@ pub(super) struct Report<'c> {
     images: Vec<Value>,
     failed: Vec<Value>,
     counts: Counts,
+    /// The bundles that wait for volumes.
+    pending: Vec<Value>,
 }
 
 impl<'c> Report<'c> {
@@ -30,6 +35,7 @@ impl<'c> Report<'c> {
             images: Vec::new(),
             failed: Vec::new(),
             counts: Counts::default(),
+            pending: Vec::new(),
         }
     }
 
@@ -38,6 +44,12 @@ impl<'c> Report<'c> {
         let shown = Source::parse(source).to_string();
         for warning in &imported.warnings {
             self.context.warn(&format!("{shown}: {warning}"));
+        }
+        if let Some(pending) = &imported.pending {
+            self.volume(source, pending)?;
+            if !pending.needed.is_empty() {
+                return Ok(());
+            }
         }
         for image in &imported.images {
             let name = image.reference.as_deref().unwrap_or(image.digest.as_str());
@@ -79,6 +91,34 @@ impl<'c> Report<'c> {
         Ok(())
     }
 
+    /// A volume of a bundle, and whether others are needed.
+    fn volume(&mut self, source: &str, pending: &PendingVolumes) -> Result<()> {
+        let PendingVolumes { bundle, volume, volumes, needed } = pending;
+        // Of several volumes of a bundle, the last one knows best.
+        self.pending.retain(|told| told["bundle"] != bundle.as_str());
+        if !needed.is_empty() {
+            let waiting = json!({ "bundle": bundle.as_str(), "volumes": volumes, "needed": needed });
+            self.pending.push(waiting);
+        }
+        if self.context.format == Format::Table {
+            let taken = if self.dry_run { "would be taken" } else { "taken" };
+            let taken = match (volume, Path::new(source).file_name()) {
+                (None, _) => format!("bundle {bundle}: nothing is missing any more"),
+                (Some(volume), file) => {
+                    let file = file.filter(|_| source != "-");
+                    let file = file.map_or(Cow::Borrowed("standard input"), OsStr::to_string_lossy);
+                    format!("bundle {bundle} ({file}): volume {volume} of {volumes} {taken}")
+                }
+            };
+            let left = match needed.as_slice() {
+                [] => "the bundle is complete".to_owned(),
+                needed => format!("still needed: {}", numbers(needed)),
+            };
+            render::line(&render::safe(&format!("{taken}; {left}")))?;
+        }
+        Ok(())
+    }
+
     /// A source that could not be added.
     pub(super) fn fail(&mut self, source: &str, error: &anyhow::Error) {
         self.failed.push(json!({ "source": source, "error": format!("{error:#}") }));
@@ -95,7 +135,7 @@ impl<'c> Report<'c> {
                     "new": new, "reused": reused, "newBytes": new_bytes, "reusedBytes": reused_bytes,
                 },
                 "failed": self.failed,
-                "pending": [],
+                "pending": self.pending,
             }))?;
         } else if !self.failed.is_empty() {
             let names: Vec<&str> =

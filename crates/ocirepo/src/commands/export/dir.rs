@@ -5,7 +5,7 @@ use ocirepo_store::index::Document;
 use ocirepo_store::ingest::Copying;
 use ocirepo_store::lock::Reading;
 use ocirepo_store::{Error, InitOptions, Repository};
-use ocirepo_transfer::{Copied, CopyOptions, ExportOptions, export_into};
+use ocirepo_transfer::{Copied, CopyOptions, ExportOptions, plan_copy};
 use serde_json::json;
 
 use super::Args;
@@ -47,15 +47,16 @@ pub(super) fn run(
     }
     // The repository writes names by its policy, whatever they are here.
     let options = ExportOptions { names: None, ..options.clone() };
+    let plan = plan_copy(lock, document, wanted, &options)?;
     let copied = match &target {
         Some(target) if args.dry_run => {
             let target = target.lock_reading()?;
             let ingest = target.rehearse(&std::env::temp_dir());
-            export_into(lock, document, wanted, &options, ingest, how, &reporter)?
+            plan.copy(ingest, how, &reporter)?
         }
         Some(target) => {
             let target = target.lock_shared()?;
-            export_into(lock, document, wanted, &options, target.ingest()?, how, &reporter)?
+            plan.copy(target.ingest()?, how, &reporter)?
         }
         None if args.dry_run => {
             let nowhere = tempfile::tempdir()?;
@@ -63,14 +64,14 @@ pub(super) fn run(
             let (target, _) = Repository::init(nowhere.path(), init, settings)?;
             let target = target.lock_reading()?;
             let ingest = target.rehearse(&std::env::temp_dir());
-            export_into(lock, document, wanted, &options, ingest, how, &reporter)?
+            plan.copy(ingest, how, &reporter)?
         }
         None => {
             let policy = super::names(args).map_or_else(|| lock.policy(document), Ok)?;
             let init = InitOptions { policy: Some(policy), adopt: false };
             let (target, _) = Repository::init(&args.output, init, settings)?;
             let target = target.lock_shared()?;
-            export_into(lock, document, wanted, &options, target.ingest()?, how, &reporter)?
+            plan.copy(target.ingest()?, how, &reporter)?
         }
     };
     report(args, copied, context)?;

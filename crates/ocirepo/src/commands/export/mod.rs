@@ -258,6 +258,7 @@ fn names(args: &Args) -> Option<RefPolicy> {
 
 pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     args.check()?;
+    context.check_output(&args.output)?;
     let queries = select::read(&args.references, args.list.as_deref())?;
     let options = args.options()?;
     let repository = context.open(verb)?;
