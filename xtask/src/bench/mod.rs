@@ -2,6 +2,7 @@
 //! least work that could be done, in the same run.
 
 mod bare;
+mod export;
 mod gc;
 mod measure;
 mod report;
@@ -30,6 +31,8 @@ enum What {
     },
     /// Measure garbage collection
     Gc(gc::Arguments),
+    /// Measure export
+    Export(export::Arguments),
     /// The yardstick of `gc`: mark and sweep without locks, checks or fsync
     #[command(hide = true)]
     BareGc { directory: PathBuf },
@@ -43,6 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             Ok(())
         }
         What::Gc(arguments) => gc::run(arguments),
+        What::Export(arguments) => export::run(arguments),
         What::BareGc { directory } => bare::gc(directory),
     }
 }
