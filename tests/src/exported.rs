@@ -206,8 +206,8 @@ fn read(bytes: &[u8]) -> Vec<Member> {
         end = entry.raw_file_position() + (content.len() as u64).next_multiple_of(512);
         let header = entry.header();
         let (kind, mode) = (header.entry_type(), header.mode().expect("a member has a mode"));
-        let owner = (header.uid().unwrap(), header.gid().unwrap(), header.mtime().unwrap());
-        assert_eq!(owner, (0, 0, 0), "{name}: owner, group and time");
+        let owner = [header.uid(), header.gid(), header.mtime()].map(|field| field.expect("it is a number"));
+        assert_eq!(owner, [0, 0, 0], "{name}: owner, group and time");
         let names = [header.username_bytes(), header.groupname_bytes()];
         assert!(names.iter().all(|name| name.unwrap_or_default().is_empty()), "{name}: owner");
         let expected = match kind {

@@ -16,6 +16,7 @@
 //! | [`checker`] | the judge: is this directory a sound image layout, and what in it is garbage |
 //! | [`fixtures`] | the committed archives |
 //! | [`exported`] | what ocirepo exported, read back |
+//! | [`volumes`] | a bundle in volumes, and ways to damage one |
 //! | [`chance`] | random choices that can be repeated |
 //! | [`snapshot`] | a repository at one moment, for comparison |
 //! | [`cli`] | running the `ocirepo` binary in a clean environment |
@@ -49,3 +50,4 @@ pub mod states;
 pub mod tarball;
 pub mod tools;
 pub mod unprivileged;
+pub mod volumes;

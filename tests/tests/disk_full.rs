@@ -272,3 +272,59 @@ fn an_init_on_a_full_disk() {
     }
     assert!(!made.contains(&0) && made.contains(&7), "{made:?}");
 }
+
+/// Nothing is left of an archive that does not fit, and what was there before stays.
+#[test]
+fn an_export_that_does_not_fit() {
+    let Some(mount) = Mount::new("size=1m") else { return };
+    let ocirepo = Ocirepo::new();
+    ocirepo.run(&["init"]).ok();
+    let large = write(&ocirepo, "large", &image("large", 3, 1_000_000));
+    ocirepo.run(&["add", &large]).ok();
+    let path = mount.path().join("images.tar");
+    let args = ["export", "--sums", "-o", path.to_str().unwrap()];
+    let before = Snapshot::of(ocirepo.dir());
+    for extra in [&[][..], &["--compress", "zstd"], &["--type", "docker"], &["--volume-size", "700kB"]] {
+        says_full(ocirepo.run(&[&args, extra].concat()));
+        assert_eq!(fs::read_dir(mount.path()).unwrap().count(), 0, "{extra:?}");
+        fs::write(&path, "older").unwrap();
+        says_full(ocirepo.run(&[&args, extra].concat()));
+        assert_eq!(fs::read_dir(mount.path()).unwrap().count(), 1, "{extra:?}");
+        assert_eq!(fs::read(&path).unwrap(), b"older");
+        fs::remove_file(&path).unwrap();
+    }
+    before.assert_same(ocirepo.dir(), "an export that does not fit");
+}
+
+/// From no free page to enough of them, files are there whole or not at all.
+#[test]
+fn export_with_every_amount_of_free_space() {
+    let Some(mount) = Mount::new("size=1m") else { return };
+    let ocirepo = Ocirepo::new();
+    ocirepo.run(&["init"]).ok();
+    let small = write(&ocirepo, "small", &image("small", 2, 3000));
+    ocirepo.run(&["add", &small]).ok();
+    let expected = ocirepo.run(&["export", "-o", "-"]).ok().bytes;
+    let path = mount.path().join("images.tar");
+    let (mut successes, mut failures) = (0, 0);
+    for pages in 0..10 {
+        let filler = mount.fill(pages * 4096);
+        let output = ocirepo.run(&["export", "--sums", "-o", path.to_str().unwrap()]);
+        fs::remove_file(filler).unwrap();
+        let left = fs::read_dir(mount.path()).unwrap().count();
+        if output.status.success() {
+            successes += 1;
+            assert_eq!(left, 2, "{pages} pages");
+        } else {
+            failures += 1;
+            says_full(output);
+            assert_eq!(left, 0, "{pages} pages");
+        }
+        if path.exists() {
+            assert!(fs::read(&path).unwrap() == expected, "{pages} pages: half an archive");
+            fs::remove_file(&path).unwrap();
+            let _ = fs::remove_file(mount.path().join("images.tar.sha256"));
+        }
+    }
+    assert!(successes > 0 && failures > 0, "{successes} times there was space, {failures} times not");
+}

@@ -1,5 +1,5 @@
-//! Layers of any size go in with little memory, from a pipe and from a file, and sizes are read however they
-//! are written.
+//! Layers of any size go in with little memory, from a pipe and from a file, and out again; and sizes are read
+//! however they are written.
 //!
 //! `OCIREPO_TEST_GIB=10 cargo test --test large` uses a layer of 10 GiB, for which there must be 12 GB of free
 //! space in the directory for temporary files; by default it has 192 MiB. `cargo xtask large` does that with
@@ -142,6 +142,34 @@ fn a_large_layer_compressed_on_the_way() {
         let stored = inspected["layers"][0]["size"].as_u64().expect("a layer has a size");
         assert!(stored < large.layer_size() / 50, "{layers}: {stored}");
         ocirepo.run(&["verify"]).ok();
+    }
+}
+
+/// Going out: nothing is written but the archive, which goes nowhere here, as there may be no space for it.
+#[test]
+fn a_large_layer_goes_out() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let large = LargeArchive::new(layer_bytes(), Filling::Zeros, SizeField::Base256);
+    let ocirepo = repository();
+    let path = ocirepo.scratch("large.tar");
+    large.write_sparse(&path).expect("the file can be written");
+    ocirepo.run(&["add", path.to_str().expect("test paths are UTF-8")]).ok();
+    fs::remove_file(&path).expect("it is our own");
+    let before = snapshot::tree(ocirepo.dir());
+    let ocirepo = ocirepo.env("TMPDIR", "/nonexistent");
+    for (args, limit) in [
+        (&[][..], PLAIN),
+        (&["--type", "docker"], PLAIN),
+        (&["--compress", "gzip", "-j", "8"], PLAIN),
+        // Eight encoders work on eleven blocks of 8 MiB, and take 4 MiB each.
+        (&["--compress", "zstd", "-j", "8"], PLAIN + (11 * 8 + 8 * 4) * MIB),
+    ] {
+        let args = [&["export", "-o", "/dev/null", "--format", "json"], args].concat();
+        let (output, peak) = wait_measured(ocirepo.spawn(&args));
+        let bytes = output.json()["bytes"].as_u64().expect("an archive has a size");
+        assert!(args.contains(&"--compress") || bytes > large.layer_size(), "{args:?}: {bytes}");
+        assert_within(peak, limit);
+        assert_eq!(snapshot::tree(ocirepo.dir()), before, "{args:?}");
     }
 }
 

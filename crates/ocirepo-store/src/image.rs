@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use crate::digest::Digest;
-use crate::graph::{Class, Descriptor, Edge, Link, Loaded, Node, Platform, Wanted, is_nondistributable};
+use crate::graph::{
+    Class, Descriptor, Documents, Edge, Link, Loaded, Node, Platform, Wanted, is_nondistributable,
+};
 use crate::index::Entry;
-use crate::repository::Repository;
 
 /// A manifest inside an image: the image itself, or one platform of an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,10 +57,10 @@ impl Image {
 
     /// Looks at what an entry describes. Never fails: what cannot be read makes it incomplete.
     #[must_use]
-    pub fn of(repository: &Repository, entry: &Entry) -> Self {
+    pub fn of(documents: &dyn Documents, entry: &Entry) -> Self {
         let mut image = Self { is_complete: true, ..Self::default() };
         match entry.descriptor() {
-            Ok(descriptor) => image.follow(repository, descriptor),
+            Ok(descriptor) => image.follow(documents, descriptor),
             Err(reason) => {
                 image.is_complete = false;
                 image.problem = Some(reason.to_owned());
@@ -68,7 +69,7 @@ impl Image {
         image
     }
 
-    fn follow(&mut self, repository: &Repository, root: &Descriptor) {
+    fn follow(&mut self, documents: &dyn Documents, root: &Descriptor) {
         let mut seen: HashSet<(Digest, Class)> = HashSet::new();
         let mut sized: HashSet<Digest> = HashSet::new();
         let mut open = vec![(root.clone(), Class::of(&root.media_type))];
@@ -80,10 +81,10 @@ impl Image {
                 self.total_size = self.total_size.saturating_add(descriptor.size);
             }
             if !class.is_document() {
-                self.is_complete &= is_present(repository, &descriptor) || may_be_absent(&descriptor);
+                self.is_complete &= is_present(documents, &descriptor) || may_be_absent(&descriptor);
                 continue;
             }
-            let node = self.read(repository, &descriptor, class);
+            let node = self.read(documents, &descriptor, class);
             if class == Class::Index {
                 if let Some(node) = node {
                     let children = node.edges.into_iter().filter(|edge| edge.link == Link::Manifest);
@@ -92,20 +93,20 @@ impl Image {
                 }
                 continue;
             }
-            self.add_manifest(repository, descriptor, node.as_ref());
+            self.add_manifest(documents, descriptor, node.as_ref());
             let edges = node.into_iter().flat_map(|node| node.edges);
-            open.extend(edges.filter_map(|edge| part(repository, edge)));
+            open.extend(edges.filter_map(|edge| part(documents, edge)));
         }
     }
 
-    fn read(&mut self, repository: &Repository, descriptor: &Descriptor, class: Class) -> Option<Node> {
+    fn read(&mut self, documents: &dyn Documents, descriptor: &Descriptor, class: Class) -> Option<Node> {
         let wanted = Wanted {
             digest: &descriptor.digest,
             class,
             size: Some(descriptor.size),
             embedded: descriptor.data.as_deref(),
         };
-        let outcome = match repository.load(&wanted) {
+        let outcome = match documents.load(&wanted) {
             Loaded::Content(bytes) => Node::parse(&bytes, class),
             Loaded::Data => return Some(Node { edges: Vec::new(), artifact_type: None }),
             Loaded::Missing => Err("it is not there".to_owned()),
@@ -119,12 +120,12 @@ impl Image {
             .ok()
     }
 
-    fn add_manifest(&mut self, repository: &Repository, descriptor: Descriptor, node: Option<&Node>) {
+    fn add_manifest(&mut self, documents: &dyn Documents, descriptor: Descriptor, node: Option<&Node>) {
         let config = node.and_then(|node| node.linked(Link::Config).next()).cloned();
         let platform = descriptor
             .platform
             .clone()
-            .or_else(|| config.as_ref().and_then(|config| platform_of(repository, config)));
+            .or_else(|| config.as_ref().and_then(|config| platform_of(documents, config)));
         self.manifests.push(Manifest {
             platform,
             artifact_type: node.and_then(|node| node.artifact_type.clone()),
@@ -143,12 +144,12 @@ fn with_class(edge: Edge) -> (Descriptor, Class) {
 
 /// What an edge adds to an image. A guess only counts when it is there, since it may be none; and
 /// where no size is declared, the one that is found is as good.
-fn part(repository: &Repository, mut edge: Edge) -> Option<(Descriptor, Class)> {
+fn part(documents: &dyn Documents, mut edge: Edge) -> Option<(Descriptor, Class)> {
     if edge.link == Link::Subject {
         return None;
     }
     if edge.link == Link::Guess || !edge.sized {
-        let found = repository.blob_size(&edge.descriptor.digest).ok().flatten();
+        let found = documents.blob_size(&edge.descriptor.digest).ok().flatten();
         match found {
             Some(size) if !edge.sized => edge.descriptor.size = size,
             None if edge.link == Link::Guess => return None,
@@ -158,8 +159,8 @@ fn part(repository: &Repository, mut edge: Edge) -> Option<(Descriptor, Class)> 
     Some(with_class(edge))
 }
 
-fn is_present(repository: &Repository, descriptor: &Descriptor) -> bool {
-    let size = repository.blob_size(&descriptor.digest).ok().flatten();
+fn is_present(documents: &dyn Documents, descriptor: &Descriptor) -> bool {
+    let size = documents.blob_size(&descriptor.digest).ok().flatten();
     size == Some(descriptor.size)
 }
 
@@ -170,7 +171,7 @@ fn may_be_absent(descriptor: &Descriptor) -> bool {
 }
 
 /// The platform that an image config names. Configs of other types are not opened.
-fn platform_of(repository: &Repository, config: &Descriptor) -> Option<Platform> {
+fn platform_of(documents: &dyn Documents, config: &Descriptor) -> Option<Platform> {
     let is_image_config = matches!(
         config.media_type.as_str(),
         "application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json"
@@ -185,7 +186,7 @@ fn platform_of(repository: &Repository, config: &Descriptor) -> Option<Platform>
         size: Some(config.size),
         embedded: config.data.as_deref(),
     };
-    match repository.load(&wanted) {
+    match documents.load(&wanted) {
         Loaded::Content(bytes) => Platform::of_config(&bytes),
         _ => None,
     }

@@ -75,9 +75,9 @@ mod repository;
 pub mod verify;
 
 pub use digest::{Algorithm, Digest, Hasher};
-pub use disk::OutputFile;
+pub use disk::{OutputFile, SealedFile};
 pub use error::{Error, ErrorKind, Result};
 pub use lock::Waiting;
 pub use naming::{Converted, Tagged, set_policy, tag};
 pub use progress::{Progress, Silent, Unit};
-pub use repository::{InitOptions, Initialised, Repository, Settings};
+pub use repository::{InitOptions, Initialised, Repository, Scratch, Settings};

@@ -196,7 +196,7 @@ pub enum Error {
         lacks: String,
     },
     /// A bundle leaves blobs to the repository that it does not have, or has damaged.
-    #[error("{archive} needs {} that the repository does not have: {}", count(missing.len()), list(&describe(missing)))]
+    #[error("{archive} needs {} that the repository does not have", count(missing.len()))]
     BaseMissing {
         /// The bundle.
         archive: String,
@@ -410,17 +410,9 @@ fn count(blobs: usize) -> String {
     if blobs == 1 { "a blob".to_owned() } else { format!("{blobs} blobs") }
 }
 
-fn describe(blobs: &[Required]) -> Vec<String> {
-    let describe = |blob: &Required| {
-        let images: Vec<String> = blob.images.iter().map(|image| escape(image)).collect();
-        let images = if images.is_empty() { String::new() } else { format!(", for {}", list(&images)) };
-        format!("{} ({} bytes{images})", blob.digest, blob.size)
-    };
-    blobs.iter().map(describe).collect()
-}
-
-fn some(bundles: &[String]) -> String {
-    if bundles.is_empty() { String::new() } else { format!(", only {}", list(bundles)) }
+/// What there is instead, if there is anything.
+fn some(items: &[String]) -> String {
+    if items.is_empty() { String::new() } else { format!(", only {}", list(items)) }
 }
 
 /// A list in a message, cut short where nobody would read on.

@@ -52,6 +52,7 @@ mod export;
 pub mod fuzzing;
 mod import;
 mod moby;
+mod peek;
 mod source;
 
 pub use bundle::{
@@ -68,4 +69,5 @@ pub use import::{
     ImportOptions, Imported, ImportedImage, Layers, PendingVolumes, PlatformPattern, Select, Untagged,
     WaitingBundle, complete_waiting, find_waiting, import, import_stream, waiting_bundles,
 };
+pub use peek::{PeekOptions, Peeked, peek, verify_source};
 pub use source::Source;

@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use ocirepo_store::{Error as StoreError, ErrorKind};
-use ocirepo_transfer::Error as TransferError;
+use ocirepo_transfer::{Error as TransferError, Required};
 
 use crate::context::Context;
 use crate::render;
@@ -77,9 +77,22 @@ pub(crate) fn report(error: &anyhow::Error, context: &Context) -> Code {
 pub(crate) fn tell(error: &anyhow::Error, context: &Context) {
     let label = render::paint("error:", anstyle::AnsiColor::Red, context.color);
     render::line_to_stderr(&format!("{label} {}", render::safe(&format!("{error:#}"))));
+    for blob in error.chain().find_map(missing_base).unwrap_or_default() {
+        let images = blob.images.join(", ");
+        let line = format!("  {} {} for {images}", blob.digest, render::size(blob.size));
+        render::line_to_stderr(&render::safe(&line));
+    }
     if let Some(hint) = error.chain().find_map(hint_for) {
         let label = render::paint("hint:", anstyle::AnsiColor::Cyan, context.color);
         render::line_to_stderr(&format!("{label} {}", render::safe(&hint)));
+    }
+}
+
+/// What a bundle misses is a list, and not for a line.
+fn missing_base<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e [Required]> {
+    match cause.downcast_ref()? {
+        TransferError::BaseMissing { missing, .. } => Some(missing),
+        _ => None,
     }
 }
 
@@ -139,7 +152,9 @@ fn transfer_hint(error: &TransferError) -> Option<&'static str> {
         TransferError::VolumeAsItIs { .. } => {
             "add all volumes as they are, then use `ocirepo tag`, `ocirepo rm` or `ocirepo export --platform`"
         }
-        TransferError::NoSuchBundle { .. } => "`ocirepo ls --pending` lists the bundles that wait for volumes",
+        TransferError::NoSuchBundle { .. } => {
+            "`ocirepo ls --pending` lists the bundles that wait for volumes"
+        }
         TransferError::AmbiguousBundle { .. } => "give more of the id",
         TransferError::MissingBlob { .. } => {
             "save the image again with all its layers, or add first what holds the missing blob; nothing was added"
@@ -214,7 +229,7 @@ fn unsupported_hint(what: &str) -> &'static str {
 /// What to do when nothing has that name, saying how it was read.
 fn not_found_hint(query: &str) -> String {
     let patterns =
-        if query.contains(['*', '?', '[']) { "patterns are for `ocirepo rm --glob`; " } else { "" };
+        if query.contains(['*', '?', '[']) { "patterns are for `export` and `rm --glob`; " } else { "" };
     format!("{}{patterns}`ocirepo ls` lists what is there", read_as(query))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! It knows the specification and nothing of ocirepo's own code. Its notion of garbage is that of the design:
 //! what no entry reaches through `manifests`, `config`, `layers`, `blobs`, `fsLayers` and `subject`, and what is
-//! not a referrer of something reached. Blobs that only a bundle under `.ocirepo/pending` needs count as garbage.
+//! not a referrer of something reached, and no bundle that waits for volumes needs.
 //!
 //! Not a problem: children that an index lists and the layout lacks (they are in [`Report::sparse`]), a missing
 //! subject, a missing layer with `urls`.
@@ -30,7 +30,7 @@ pub struct Report {
     pub image_names: Vec<String>,
     /// Blobs that an entry reaches and that are there.
     pub live: BTreeSet<String>,
-    /// Blobs that are there and that no entry reaches.
+    /// Blobs that are there, that no entry reaches and no bundle waits for.
     pub garbage: BTreeSet<String>,
     /// Children of indexes that are not there.
     pub sparse: BTreeSet<String>,
@@ -71,12 +71,30 @@ pub fn check(dir: impl AsRef<Path>) -> Report {
         report.image_names.extend(annotation(entry, descriptor::IMAGE_NAME));
     }
     graph::walk(&entries, &blobs, &mut report);
-    report.garbage = blobs.digests().filter(|digest| !report.live.contains(*digest)).cloned().collect();
+    let waiting = waiting(dir, &mut report);
+    let is_garbage = |digest: &&String| !report.live.contains(*digest) && !waiting.contains(*digest);
+    report.garbage = blobs.digests().filter(is_garbage).cloned().collect();
     let tmp = dir.join(".ocirepo/tmp");
     if tmp.is_dir() {
         list_files(&tmp, &mut report.staging);
     }
     report
+}
+
+/// The blobs that bundles under `.ocirepo/pending` need: a line each, digest and size.
+fn waiting(dir: &Path, report: &mut Report) -> BTreeSet<String> {
+    let mut waiting = BTreeSet::new();
+    let Ok(bundles) = fs::read_dir(dir.join(".ocirepo/pending")) else { return waiting };
+    for bundle in bundles {
+        let path = bundle.expect("the directory can be read").path();
+        match fs::read_to_string(path.join("needs")) {
+            Ok(needs) => {
+                waiting.extend(needs.lines().filter_map(|line| Some(line.split_once(' ')?.0.to_owned())));
+            }
+            Err(error) => report.problem(format!("{}: needs: {error}", path.display())),
+        }
+    }
+    waiting
 }
 
 fn annotation(entry: &Value, key: &str) -> Option<String> {

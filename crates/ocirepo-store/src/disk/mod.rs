@@ -16,7 +16,7 @@ mod syncer;
 
 pub(crate) use atomic::{clean_up, replace, write_synced};
 pub(crate) use dir::{Dir, Identity, Kind, Stat};
-pub use output::OutputFile;
+pub use output::{OutputFile, SealedFile};
 pub(crate) use owner::Owner;
 pub(crate) use share::share_blocks;
 pub(crate) use staging::{NEW_OWNER_FILE, StagedFile, StagingDir, create_dirs, is_dead, remove_tree};

@@ -1,12 +1,12 @@
 //! A file outside the repository that appears whole or not at all: what an export writes.
 
-use std::fs::{File, FileType, Permissions};
+use std::fs::{File, FileType};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use super::Dir;
 use crate::error::{Error, Result};
@@ -61,9 +61,11 @@ impl OutputFile {
         let name: String = name.to_string_lossy().chars().take(50).collect();
         let file = tempfile::Builder::new()
             .prefix(&format!(".{name}."))
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(parent(target))
-            .map_err(|error| fail(plain(error)))?;
+            // Opened here, because errors of tempfile have lost what the system said.
+            .make_in(parent(target), |path| {
+                File::options().read(true).write(true).create_new(true).mode(0o666).open(path)
+            })
+            .map_err(fail)?;
         Ok(To::File(file, target.to_owned()))
     }
 
@@ -82,11 +84,19 @@ impl OutputFile {
         }
     }
 
-    /// Makes the content durable, puts the file at its path in one step and makes that durable.
+    /// [`OutputFile::seal`] and [`SealedFile::commit`].
     ///
     /// # Errors
     /// When the file system refuses.
     pub fn commit(self) -> Result<()> {
+        self.seal()?.commit()
+    }
+
+    /// Makes the content durable and closes the file, which still is not at its path.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn seal(self) -> Result<SealedFile> {
         let Self { path, to } = self;
         match to {
             To::Direct(file) => match file.sync_all() {
@@ -96,15 +106,34 @@ impl OutputFile {
                 {
                     Err(Error::io("sync", path, error))
                 }
-                _ => Ok(()),
+                _ => Ok(SealedFile { path, hidden: None }),
             },
             To::File(file, target) => {
                 file.as_file().sync_all().map_err(|error| Error::io("sync", &path, error))?;
-                file.persist(&target).map_err(|error| Error::io("create", &path, error.error))?;
-                let dir = parent(&target);
-                Dir::open(dir).map_err(|error| Error::io("open", dir, error))?.sync()
+                Ok(SealedFile { path, hidden: Some((file.into_temp_path(), target)) })
             }
         }
+    }
+}
+
+/// A file that is all there, and not at its path yet. Many of them cost no open files.
+#[derive(Debug)]
+pub struct SealedFile {
+    path: PathBuf,
+    /// Where it is, and where it is to be; `None` for what was written as it stands.
+    hidden: Option<(TempPath, PathBuf)>,
+}
+
+impl SealedFile {
+    /// Puts the file at its path in one step and makes that durable.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn commit(self) -> Result<()> {
+        let Some((file, target)) = self.hidden else { return Ok(()) };
+        file.persist(&target).map_err(|error| Error::io("create", &self.path, error.error))?;
+        let dir = parent(&target);
+        Dir::open(dir).map_err(|error| Error::io("open", dir, error))?.sync()
     }
 }
 
@@ -143,9 +172,4 @@ fn open(path: &Path) -> io::Result<File> {
 
 fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// The error itself: the name of the temporary file, which tempfile adds, would only confuse.
-fn plain(error: io::Error) -> io::Error {
-    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }

@@ -6,6 +6,8 @@ use super::media_type::Class;
 use super::node::MAX_MANIFEST_SIZE;
 use crate::blob::Blobs;
 use crate::digest::Digest;
+use crate::disk::Kind;
+use crate::error::Result;
 
 /// What came of loading a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,39 +35,68 @@ pub struct Wanted<'a> {
     pub embedded: Option<&'a [u8]>,
 }
 
-/// Loads a document: size first, then digest. I/O errors count as broken, since what cannot be
-/// read cannot be known.
-pub(crate) fn load(blobs: &Blobs, wanted: &Wanted<'_>) -> Loaded {
-    let (file, stat) = match blobs.open(wanted.digest) {
-        Ok(Some(opened)) => opened,
-        Ok(None) => {
-            return wanted.embedded.map_or(Loaded::Missing, |data| Loaded::Content(data.to_vec()));
-        }
-        Err(error) => return Loaded::Broken(error.with_cause()),
-    };
-    if let Some(size) = wanted.size.filter(|&size| size != stat.size) {
-        return Loaded::Broken(format!("it should be {size} bytes, but there are {}", stat.size));
-    }
-    if stat.size > MAX_MANIFEST_SIZE {
-        return match wanted.class {
-            Class::Unknown => Loaded::Data,
-            _ => Loaded::Broken(format!("it is larger than {} MiB", MAX_MANIFEST_SIZE >> 20)),
-        };
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(stat.size).unwrap_or(0) + 1);
-    if let Err(error) = file.take(MAX_MANIFEST_SIZE + 1).read_to_end(&mut bytes) {
-        return Loaded::Broken(format!("it cannot be read: {error}"));
-    }
-    if wanted.class == Class::Unknown && !looks_like_json(&bytes) {
-        return Loaded::Data;
-    }
-    if let Some(algorithm) = wanted.digest.algorithm() {
-        let found = Digest::of(algorithm, &bytes);
-        if found != *wanted.digest {
-            return Loaded::Broken(format!("its content hashes to {found}"));
+/// Where documents and blobs are: a repository, or an archive that is only looked into.
+pub trait Documents: Sync {
+    /// Brings a document into memory, proven.
+    fn load(&self, wanted: &Wanted<'_>) -> Loaded;
+
+    /// The size of a blob in bytes; `None` when it is not there.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    fn blob_size(&self, digest: &Digest) -> Result<Option<u64>>;
+}
+
+impl Documents for Blobs {
+    /// I/O errors count as broken, since what cannot be read cannot be known.
+    fn load(&self, wanted: &Wanted<'_>) -> Loaded {
+        match self.open(wanted.digest) {
+            Ok(Some((file, stat))) => wanted.prove(stat.size, file),
+            Ok(None) => wanted.absent(),
+            Err(error) => Loaded::Broken(error.with_cause()),
         }
     }
-    Loaded::Content(bytes)
+
+    fn blob_size(&self, digest: &Digest) -> Result<Option<u64>> {
+        let stat = self.stat(digest)?;
+        Ok(stat.filter(|stat| stat.kind == Kind::File).map(|stat| stat.size))
+    }
+}
+
+impl Wanted<'_> {
+    /// What comes of a document that is not there: its descriptor may embed it.
+    #[must_use]
+    pub fn absent(&self) -> Loaded {
+        self.embedded.map_or(Loaded::Missing, |data| Loaded::Content(data.to_vec()))
+    }
+
+    /// Reads a document of `size` bytes: size first, then digest.
+    #[must_use]
+    pub fn prove(&self, size: u64, reader: impl Read) -> Loaded {
+        if let Some(expected) = self.size.filter(|&expected| expected != size) {
+            return Loaded::Broken(format!("it should be {expected} bytes, but there are {size}"));
+        }
+        if size > MAX_MANIFEST_SIZE {
+            return match self.class {
+                Class::Unknown => Loaded::Data,
+                _ => Loaded::Broken(format!("it is larger than {} MiB", MAX_MANIFEST_SIZE >> 20)),
+            };
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
+        if let Err(error) = reader.take(MAX_MANIFEST_SIZE + 1).read_to_end(&mut bytes) {
+            return Loaded::Broken(format!("it cannot be read: {error}"));
+        }
+        if self.class == Class::Unknown && !looks_like_json(&bytes) {
+            return Loaded::Data;
+        }
+        if let Some(algorithm) = self.digest.algorithm() {
+            let found = Digest::of(algorithm, &bytes);
+            if found != *self.digest {
+                return Loaded::Broken(format!("its content hashes to {found}"));
+            }
+        }
+        Loaded::Content(bytes)
+    }
 }
 
 /// Whether content may be a JSON object or list, by its first character.

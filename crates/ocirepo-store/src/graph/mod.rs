@@ -15,11 +15,10 @@ mod walk;
 
 pub use closure::{Closure, closure};
 pub use descriptor::{Descriptor, Platform};
-pub(crate) use load::load;
-pub use load::{Loaded, Wanted};
+pub use load::{Documents, Loaded, Wanted};
 pub use media_type::{Class, is_nondistributable};
 pub use node::{Edge, Link, MAX_MANIFEST_SIZE, Node, class_by_shape, own_media_type};
 pub use rewrite::{Replacement, with_layers};
 pub(crate) use unlisted::Unlisted;
 pub(crate) use walk::Walk;
-pub use walk::{Ancestry, Blob, BlobId, Fault, Graph, Root};
+pub use walk::{Ancestry, Blob, BlobId, Fault, Graph, Root, walk};

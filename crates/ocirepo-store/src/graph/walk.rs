@@ -7,12 +7,11 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::load::{Loaded, Wanted, load};
+use super::load::{Documents, Loaded, Wanted};
 use super::media_type::{Class, is_nondistributable};
 use super::node::{Edge, Link, Node};
-use crate::blob::Blobs;
 use crate::digest::Digest;
-use crate::index::Entry;
+use crate::index::{Document, Entry};
 use crate::parallel::in_parallel;
 
 /// A blob in a [`Graph`].
@@ -213,18 +212,27 @@ struct Task {
 /// So many documents are in memory at once.
 const WAVE: usize = 4096;
 
+/// Follows everything from all entries of `index`, on so many threads.
+#[must_use]
+pub fn walk(documents: &dyn Documents, index: &Document, jobs: usize) -> Graph {
+    let mut walk = Walk::new(documents, jobs);
+    for (position, entry) in index.entries().iter().enumerate() {
+        walk.add_root(entry, Some(position), entry.label(position));
+    }
+    walk.finish()
+}
+
 /// A walk in progress; more roots can be added between runs.
-#[derive(Debug)]
 pub(crate) struct Walk<'a> {
-    blobs: &'a Blobs,
+    documents: &'a dyn Documents,
     jobs: usize,
     graph: Graph,
     open: Vec<Task>,
 }
 
 impl<'a> Walk<'a> {
-    pub(crate) fn new(blobs: &'a Blobs, jobs: usize) -> Self {
-        Self { blobs, jobs: jobs.max(1), graph: Graph::default(), open: Vec::new() }
+    pub(crate) fn new(documents: &'a dyn Documents, jobs: usize) -> Self {
+        Self { documents, jobs: jobs.max(1), graph: Graph::default(), open: Vec::new() }
     }
 
     /// Starts from an entry of index.json. `position` is `None` for one of another repository.
@@ -334,7 +342,7 @@ impl<'a> Walk<'a> {
             let digest = &self.graph.blob(task.blob).digest;
             let wanted =
                 Wanted { digest, class: task.class, size: task.size, embedded: task.embedded.as_deref() };
-            Outcome::of(load(self.blobs, &wanted), task.class)
+            Outcome::of(self.documents.load(&wanted), task.class)
         };
         in_parallel(wave, self.jobs, read)
     }

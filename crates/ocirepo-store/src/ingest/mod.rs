@@ -102,6 +102,8 @@ pub struct Ingest<'l> {
     // Declared before the staging directory: its threads end before the directory goes.
     syncer: Syncer,
     staging: Staging<'l>,
+    /// Whether documents can be read again in a rehearsal too.
+    keeps_documents: bool,
     state: Mutex<State>,
 }
 
@@ -133,7 +135,7 @@ impl<'l> Ingest<'l> {
 
     fn new(repository: &'l Repository, apart: Option<PathBuf>) -> Self {
         let staging = Staging::new(repository, apart);
-        Self { repository, syncer: Syncer::new(), staging, state: Mutex::default() }
+        Self { repository, syncer: Syncer::new(), staging, keeps_documents: false, state: Mutex::default() }
     }
 }
 
@@ -148,6 +150,13 @@ impl Ingest<'_> {
     #[must_use]
     pub fn is_rehearsal(&self) -> bool {
         self.staging.is_rehearsal()
+    }
+
+    /// Has what comes in by [`Ingest::put_bytes`] and [`Ingest::put_as`] written in a rehearsal too,
+    /// as [`Ingest::spool`] does it, so that it can be read again.
+    #[must_use]
+    pub fn keeping_documents(self) -> Self {
+        Self { keeps_documents: true, ..self }
     }
 
     /// Whether a blob is there already, at its right size, in the repository or in this session.
@@ -189,12 +198,30 @@ impl Ingest<'_> {
     /// When it cannot be written.
     pub fn put_bytes(&self, bytes: &[u8]) -> Result<Digest> {
         let digest = Digest::sha256(bytes);
-        if !self.has(&digest, bytes.len() as u64)? {
-            let mut writer = self.writer(Algorithm::Sha256)?;
-            writer.push(bytes)?;
-            self.keep(writer.finish()?)?;
-        }
+        self.put_as(&digest, bytes)?;
         Ok(digest)
+    }
+
+    /// [`Ingest::put_bytes`] under a digest of another algorithm.
+    ///
+    /// # Errors
+    /// [`Error::Unverifiable`], [`Error::DigestMismatch`], and when it cannot be written.
+    pub fn put_as(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
+        let algorithm = digest.algorithm().ok_or_else(|| Error::Unverifiable { digest: digest.clone() })?;
+        if !self.has(digest, bytes.len() as u64)? {
+            let mut writer =
+                if self.keeps_documents { self.spool(algorithm)? } else { self.writer(algorithm)? };
+            writer.push(bytes)?;
+            self.keep(writer.finish_as(digest, bytes.len() as u64)?)?;
+        }
+        Ok(())
+    }
+
+    /// The size in bytes of a blob that is part of this session; `None` when it is not.
+    #[must_use]
+    pub fn kept_size(&self, digest: &Digest) -> Option<u64> {
+        let state = self.state();
+        state.kept.get(digest).map(Staged::size).or_else(|| state.reused.get(digest).copied())
     }
 
     /// Makes a staged blob part of what will be committed, and has it synced meanwhile. If the

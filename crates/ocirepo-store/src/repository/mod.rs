@@ -9,6 +9,7 @@ mod config;
 mod history;
 mod init;
 mod layout;
+mod scratch;
 
 use std::fs::File;
 use std::path::Path;
@@ -18,12 +19,13 @@ pub(crate) use config::Config;
 pub(crate) use history::History;
 pub use init::{InitOptions, Initialised};
 pub(crate) use layout::INDEX;
+pub use scratch::Scratch;
 
 use crate::blob::{Blobs, VerifiedReader};
 use crate::digest::Digest;
 use crate::disk::{Dir, Owner};
 use crate::error::{Error, Result};
-use crate::graph::{Class, Loaded, Wanted};
+use crate::graph::{Class, Documents, Loaded, Wanted};
 use crate::index::commit::Snapshot;
 use crate::index::{Document, MAX_INDEX_SIZE};
 use crate::lock::{self, Exclusive, IndexLock, Reading, Shared, Waiting};
@@ -184,14 +186,13 @@ impl Repository {
     /// # Errors
     /// When the file system refuses.
     pub fn blob_size(&self, digest: &Digest) -> Result<Option<u64>> {
-        let stat = self.blobs.stat(digest)?;
-        Ok(stat.filter(|stat| stat.kind == crate::disk::Kind::File).map(|stat| stat.size))
+        Documents::blob_size(&self.blobs, digest)
     }
 
     /// Brings a document into memory, proven.
     #[must_use]
     pub fn load(&self, wanted: &Wanted<'_>) -> Loaded {
-        crate::graph::load(&self.blobs, wanted)
+        Documents::load(&self.blobs, wanted)
     }
 
     /// The parsed document behind a descriptor, or what came instead.
@@ -279,5 +280,15 @@ impl Repository {
     pub(crate) fn ensure_own_dir(&self) -> Result<(Dir, Owner)> {
         let owner = self.root.owner()?;
         Ok((self.root.ensure_own_dir(OCIREPO, owner)?, owner))
+    }
+}
+
+impl Documents for Repository {
+    fn load(&self, wanted: &Wanted<'_>) -> Loaded {
+        self.blobs.load(wanted)
+    }
+
+    fn blob_size(&self, digest: &Digest) -> Result<Option<u64>> {
+        self.blobs.blob_size(digest)
     }
 }

@@ -23,10 +23,16 @@ pub enum Kind {
     Unreadable,
     /// A document has the right digest but cannot be used.
     BrokenManifest,
+    /// An archive, or a member of it, is not as it should be.
+    Damaged,
     /// A bundle that waits for volumes cannot be read, so that gc sweeps nothing.
     BrokenPending,
     /// One name stands for several digests.
     AmbiguousName,
+    /// A bundle leaves a blob to its receiver.
+    Required,
+    /// Blobs of a bundle are in other volumes than the one at hand.
+    OtherVolumes,
     /// A child of an index is not there: a sparse image.
     Sparse,
     /// A blob that its descriptor allows to be absent is absent.
@@ -64,8 +70,11 @@ impl Kind {
             | Self::Corrupt
             | Self::Unreadable
             | Self::BrokenManifest
+            | Self::Damaged
             | Self::BrokenPending => Severity::Error,
             Self::AmbiguousName
+            | Self::Required
+            | Self::OtherVolumes
             | Self::Sparse
             | Self::Absent
             | Self::MissingSubject
@@ -87,8 +96,11 @@ impl Kind {
             Self::Corrupt => "corrupt",
             Self::Unreadable => "unreadable",
             Self::BrokenManifest => "broken-manifest",
+            Self::Damaged => "damaged",
             Self::BrokenPending => "broken-pending",
             Self::AmbiguousName => "ambiguous-name",
+            Self::Required => "required",
+            Self::OtherVolumes => "other-volumes",
             Self::Sparse => "sparse",
             Self::Absent => "absent",
             Self::MissingSubject => "missing-subject",

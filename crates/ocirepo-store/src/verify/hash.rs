@@ -12,13 +12,13 @@ use crate::repository::Repository;
 
 /// What became of one blob.
 #[derive(Debug, Clone, Default)]
-pub(super) struct State {
+pub struct State {
     /// Its size in bytes; `None` when it is not there.
-    pub(super) size: Option<u64>,
+    pub size: Option<u64>,
     /// What its content hashes to, if it was hashed.
-    pub(super) hashes_to: Option<Digest>,
+    pub hashes_to: Option<Digest>,
     /// Why it could not be read.
-    pub(super) error: Option<String>,
+    pub error: Option<String>,
 }
 
 /// Looks at every one of `blobs`, hashing them in parallel if `hash` is set.

@@ -90,6 +90,24 @@ impl Content for Directory {
         fs::read_dir(self.root.join(folder)).is_ok_and(|mut entries| entries.next().is_some())
     }
 
+    fn below(&self, folder: &str) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut open = vec![folder.to_owned()];
+        while let Some(folder) = open.pop() {
+            let Ok(entries) = fs::read_dir(self.root.join(&folder)) else { continue };
+            for entry in entries.filter_map(|entry| entry.ok()) {
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                let name = format!("{folder}/{name}");
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => open.push(name),
+                    _ => names.push(name),
+                }
+            }
+        }
+        names.sort_unstable();
+        names
+    }
+
     fn is_empty(&self) -> bool {
         !self.has_below("")
     }

@@ -77,6 +77,11 @@ pub(crate) trait Content: Sync {
     /// Whether there is anything below a folder.
     fn has_below(&self, folder: &str) -> bool;
 
+    /// The names of what lies below a folder, however deep; empty where nobody has to know.
+    fn below(&self, _folder: &str) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Whether nothing was found in it at all.
     fn is_empty(&self) -> bool;
 

@@ -179,6 +179,10 @@ impl Content for Spool<'_, '_> {
         self.table.has_below(folder)
     }
 
+    fn below(&self, folder: &str) -> Vec<String> {
+        self.table.below(folder)
+    }
+
     fn is_empty(&self) -> bool {
         self.table.is_empty()
     }

@@ -139,6 +139,12 @@ impl<P: PartialEq> Table<P> {
         self.nodes.range(prefix.clone()..).next().is_some_and(|(name, _)| name.starts_with(&prefix))
     }
 
+    pub(crate) fn below(&self, folder: &str) -> Vec<String> {
+        let prefix = format!("{folder}/");
+        let names = self.nodes.range(prefix.clone()..).map(|(name, _)| name);
+        names.take_while(|name| name.starts_with(&prefix)).cloned().collect()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
@@ -202,6 +208,7 @@ mod tests {
         assert_eq!(table.find("a"), Lookup::Found { name: "a", places: vec![&0, &1] });
         assert_eq!(table.folders(), ["b", "b-c"]);
         assert!(table.has_below("b") && !table.has_below("a"));
+        assert_eq!((table.below("b"), table.below("a")), (vec!["b/c".to_owned()], Vec::new()));
     }
 
     #[test]

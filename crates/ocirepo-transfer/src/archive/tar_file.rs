@@ -141,6 +141,10 @@ impl Content for TarFile {
         self.table.has_below(folder)
     }
 
+    fn below(&self, folder: &str) -> Vec<String> {
+        self.table.below(folder)
+    }
+
     fn is_empty(&self) -> bool {
         self.table.is_empty()
     }

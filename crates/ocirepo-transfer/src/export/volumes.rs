@@ -45,7 +45,9 @@ pub(super) fn split(whole: &Whole<'_>, limit: u64) -> Result<(Vec<Vec<Member>>, 
     if size(&members)? <= limit {
         return Ok((vec![members], single));
     }
-    let room = whole.room(limit)?;
+    let Some(room) = whole.room(limit)? else {
+        return Err(Error::VolumeTooSmall { size: limit, least: whole.least(limit)? });
+    };
     let plan = pack(whole.blobs, room)?;
     let volumes = plan.volumes;
     let toc = whole.toc(plan.blobs, volumes);
@@ -74,7 +76,7 @@ impl Whole<'_> {
     }
 
     /// How many bytes of a volume are left for blobs, whatever the numbers turn out to be.
-    fn room(&self, limit: u64) -> Result<u64> {
+    fn room(&self, limit: u64) -> Result<Option<u64>> {
         let spelled = |(digest, size): (&Digest, &u64)| {
             // A part takes as many bytes in the table as this one.
             let longest = Part { volume: MAX_NUMBER, size: limit };
@@ -90,11 +92,21 @@ impl Whole<'_> {
         members.push(Member { name: SUMS.to_owned(), size: sums, source: Source::Sums });
         // The checksums of blobs are reckoned with the blobs, but for what fills the last block.
         let fixed = size(&members)? + 512;
-        let least = fixed + LEAST_ROOM;
-        limit
-            .checked_sub(least)
-            .map(|room| room + LEAST_ROOM)
-            .ok_or(Error::VolumeTooSmall { size: limit, least })
+        Ok(limit.checked_sub(fixed).filter(|room| *room >= LEAST_ROOM))
+    }
+
+    /// The least size of a volume that has room. The table is longer for smaller volumes, since it
+    /// lists their parts.
+    fn least(&self, too_small: u64) -> Result<u64> {
+        let (mut below, mut above) = (too_small, too_small.max(LEAST_ROOM));
+        while self.room(above)?.is_none() {
+            (below, above) = (above, above.saturating_mul(2));
+        }
+        while above - below > 1024 {
+            let middle = below + (above - below) / 2;
+            if self.room(middle)?.is_some() { above = middle } else { below = middle }
+        }
+        Ok(above)
     }
 
     fn volume(&self, toc: &Toc, number: u32) -> Vec<Member> {

@@ -128,13 +128,10 @@ impl Carrier<'_> {
 
     /// Stages and keeps a blob that is in memory; the caller has proven it.
     pub(crate) fn put(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
-        let Some(algorithm) = digest.algorithm() else { return Ok(()) };
-        if !self.ingest.has(digest, bytes.len() as u64)? {
-            let mut writer = self.ingest.writer(algorithm)?;
-            writer.push(bytes)?;
-            self.ingest.keep(writer.finish_as(digest, bytes.len() as u64)?)?;
+        match digest.algorithm() {
+            Some(_) => Ok(self.ingest.put_as(digest, bytes)?),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Keeps a member that was read into `bytes` and is proven.

@@ -17,19 +17,20 @@ mod docker;
 mod existing;
 mod join;
 pub(crate) mod layers;
+pub(crate) mod listing;
 mod merge;
 pub(crate) mod naming;
 pub(crate) mod oci;
-mod open;
+pub(crate) mod open;
 mod options;
 mod plan;
 pub(crate) mod platform;
 mod platforms;
-mod recognise;
+pub(crate) mod recognise;
 mod synthesis;
-mod task;
+pub(crate) mod task;
 mod v1;
-mod volumes;
+pub(crate) mod volumes;
 
 use std::io::Read;
 

@@ -35,30 +35,9 @@ pub(crate) fn source<'l>(
     options: &ImportOptions,
     progress: &dyn Progress,
 ) -> Result<Opened<'l>> {
-    let label = source.to_string();
-    let Source::Path(path) = source else {
-        return stream(ingest, &mut io::stdin(), &label, options, progress);
-    };
-    let fail = |error| Error::Read { archive: label.clone(), source: error };
-    let metadata = fs::metadata(path).map_err(fail)?;
-    if metadata.is_dir() {
-        return directory(ingest, path, label, options, progress);
-    }
-    let mut file = File::open(path).map_err(fail)?;
-    if !metadata.is_file() {
-        return stream(ingest, &mut file, &label, options, progress);
-    }
-    let mut head = [0; HEAD];
-    let read = file.read_at(&mut head, 0).map_err(fail)?;
-    match Magic::of(&head[..read]) {
-        magic if magic.is_compressed() => stream(ingest, &mut file, &label, options, progress),
-        magic => {
-            refuse(magic, &label)?;
-            let (tar, scanned) = TarFile::scan(file, label);
-            scanned.map_err(|error| blame(&tar, error))?;
-            content(ingest, &tar, ARCHIVE, options, progress)
-        }
-    }
+    open(ingest, source, progress, |content, format, progress| {
+        take(ingest, content, format, options, progress)
+    })
 }
 
 /// Reads a stream to its end and plans its import.
@@ -69,31 +48,12 @@ pub(crate) fn stream<'l>(
     options: &ImportOptions,
     progress: &dyn Progress,
 ) -> Result<Opened<'l>> {
-    let stream: Bytes<'_> = unwrap(stream, label)?;
-    let _task = Task::begin(progress, label, Unit::Bytes, None);
-    let (spool, read) = Spool::read(stream, label.to_owned(), ingest, progress);
-    read.map_err(|error| blame(&spool, error))?;
-    // Whatever is left to do was counted when it came in.
-    content(ingest, &spool, ARCHIVE, options, &Silent)
+    spool(ingest, stream, label, progress, |content, format, progress| {
+        take(ingest, content, format, options, progress)
+    })
 }
 
-fn directory<'l>(
-    ingest: &Ingest<'l>,
-    path: &Path,
-    label: String,
-    options: &ImportOptions,
-    progress: &dyn Progress,
-) -> Result<Opened<'l>> {
-    let directory = Directory::open(path, label)?;
-    // Another repository of ours keeps its blobs while they are read. To wait for a lock on the
-    // repository that is locked already would be to wait for oneself.
-    let is_own = fs::canonicalize(ingest.repository().path()).is_ok_and(|own| own == directory.root());
-    let other = if is_own { None } else { Repository::open(path, Settings::default()).ok() };
-    let _reading = other.as_ref().map(Repository::lock_reading).transpose()?;
-    content(ingest, &directory, LAYOUT, options, progress)
-}
-
-fn content<'l>(
+fn take<'l>(
     ingest: &Ingest<'l>,
     content: &dyn Content,
     format: &'static str,
@@ -105,4 +65,72 @@ fn content<'l>(
         return volumes::take(ingest, content, recognised, options, progress).map(Opened::Volume);
     }
     plan(ingest, content, recognised, format, options, progress).map(Opened::Whole)
+}
+
+/// Opens a source and has `look` look at it: at its content, with what an image layout there is
+/// called, and with whom to tell of what is still to be done. What has to be spooled goes into the
+/// staging of the session.
+///
+/// # Errors
+/// When it cannot be read or is no archive, and those of `look`.
+pub(crate) fn open<R>(
+    ingest: &Ingest<'_>,
+    source: &Source,
+    progress: &dyn Progress,
+    look: impl FnOnce(&dyn Content, &'static str, &dyn Progress) -> Result<R>,
+) -> Result<R> {
+    let label = source.to_string();
+    let Source::Path(path) = source else {
+        return spool(ingest, &mut io::stdin(), &label, progress, look);
+    };
+    let fail = |error| Error::Read { archive: label.clone(), source: error };
+    let metadata = fs::metadata(path).map_err(fail)?;
+    if metadata.is_dir() {
+        return directory(ingest, path, label, |directory| look(directory, LAYOUT, progress));
+    }
+    let mut file = File::open(path).map_err(fail)?;
+    if !metadata.is_file() {
+        return spool(ingest, &mut file, &label, progress, look);
+    }
+    let mut head = [0; HEAD];
+    let read = file.read_at(&mut head, 0).map_err(fail)?;
+    match Magic::of(&head[..read]) {
+        magic if magic.is_compressed() => spool(ingest, &mut file, &label, progress, look),
+        magic => {
+            refuse(magic, &label)?;
+            let (tar, scanned) = TarFile::scan(file, label);
+            scanned.map_err(|error| blame(&tar, error))?;
+            look(&tar, ARCHIVE, progress)
+        }
+    }
+}
+
+fn spool<R>(
+    ingest: &Ingest<'_>,
+    stream: &mut (dyn Read + Send),
+    label: &str,
+    progress: &dyn Progress,
+    look: impl FnOnce(&dyn Content, &'static str, &dyn Progress) -> Result<R>,
+) -> Result<R> {
+    let stream: Bytes<'_> = unwrap(stream, label)?;
+    let _task = Task::begin(progress, label, Unit::Bytes, None);
+    let (spool, read) = Spool::read(stream, label.to_owned(), ingest, progress);
+    read.map_err(|error| blame(&spool, error))?;
+    // Whatever is left to do was counted when it came in.
+    look(&spool, ARCHIVE, &Silent)
+}
+
+fn directory<R>(
+    ingest: &Ingest<'_>,
+    path: &Path,
+    label: String,
+    look: impl FnOnce(&Directory) -> Result<R>,
+) -> Result<R> {
+    let directory = Directory::open(path, label)?;
+    // Another repository of ours keeps its blobs while they are read. To wait for a lock on the
+    // repository that is locked already would be to wait for oneself.
+    let is_own = fs::canonicalize(ingest.repository().path()).is_ok_and(|own| own == directory.root());
+    let other = if is_own { None } else { Repository::open(path, Settings::default()).ok() };
+    let _reading = other.as_ref().map(Repository::lock_reading).transpose()?;
+    look(&directory)
 }

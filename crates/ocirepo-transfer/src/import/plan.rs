@@ -19,7 +19,7 @@ use super::merge::{self, Verdict};
 use super::naming::{self, Planned, Root, Surroundings};
 use super::oci::{self, Bringing, Graph, Listed, Survey};
 use super::options::{ImportOptions, Layers, Untagged};
-use super::recognise::Recognised;
+use super::recognise::{Described, Recognised};
 use super::{base, docker, platform, v1};
 use crate::archive::Content;
 use crate::error::{Error, Result, escape};
@@ -33,10 +33,10 @@ pub(crate) struct Plan {
 }
 
 /// The images of a source, by how they are described.
-struct Images {
-    listed: Vec<Listed>,
-    docker: Vec<docker::Image>,
-    v1: Vec<v1::Image>,
+pub(super) struct Images {
+    pub(super) listed: Vec<Listed>,
+    pub(super) docker: Vec<docker::Image>,
+    pub(super) v1: Vec<v1::Image>,
 }
 
 /// Brings the chosen images of an archive into the session.
@@ -53,9 +53,9 @@ pub(crate) fn plan(
 ) -> Result<Plan> {
     tracing::debug!(
         archive = content.label(),
-        entries = recognised.layout.as_ref().map(|layout| layout.entries().len()),
-        items = recognised.items.len(),
-        v1 = recognised.is_v1,
+        entries = recognised.described.layout.as_ref().map(|layout| layout.entries().len()),
+        items = recognised.described.items.len(),
+        v1 = recognised.described.is_v1,
         prefix = recognised.prefix,
         "recognised"
     );
@@ -65,16 +65,7 @@ pub(crate) fn plan(
         base::check(&carrier, toc, options.verify_base)?;
     }
     let mut graph = Graph::new(&carrier);
-    let entries = recognised.layout.as_ref().map_or(&[][..], Document::entries);
-    let listed = oci::list(&carrier, entries, recognised.carriers)?;
-    let survey = Survey::of(&mut graph, listed.iter().map(|image| &image.descriptor));
-    let mut images = Images {
-        docker: docker::read(&carrier, recognised.items)?,
-        v1: if recognised.is_v1 { v1::read(&carrier)? } else { Vec::new() },
-        listed,
-    };
-    images.merge(&survey);
-    images.number();
+    let (mut images, survey) = Images::read(&mut graph, recognised.described)?;
     images.choose(&carrier, &survey, options)?;
 
     let mut warnings = content.warnings().to_vec();
@@ -112,6 +103,22 @@ pub(crate) fn plan(
 }
 
 impl Images {
+    /// Reads which images a source holds. What it lists twice is joined.
+    pub(super) fn read(graph: &mut Graph<'_, '_>, described: Described) -> Result<(Self, Survey)> {
+        let carrier = graph.carrier;
+        let entries = described.layout.as_ref().map_or(&[][..], Document::entries);
+        let listed = oci::list(carrier, entries, described.carriers)?;
+        let survey = Survey::of(graph, listed.iter().map(|image| &image.descriptor));
+        let mut images = Self {
+            docker: docker::read(carrier, described.items)?,
+            v1: if described.is_v1 { v1::read(carrier)? } else { Vec::new() },
+            listed,
+        };
+        images.merge(&survey);
+        images.number();
+        Ok((images, survey))
+    }
+
     /// Joins what manifest.json lists with what index.json lists.
     fn merge(&mut self, survey: &Survey) {
         let mut left = Vec::new();
@@ -231,8 +238,8 @@ fn insert_new<T: PartialEq>(list: &mut Vec<T>, items: impl IntoIterator<Item = T
 }
 
 /// The archive and the session, for naming.
-struct Session<'g, 'a, 'c> {
-    graph: &'g Graph<'a, 'c>,
+pub(super) struct Session<'g, 'a, 'c> {
+    pub(super) graph: &'g Graph<'a, 'c>,
 }
 
 impl Surroundings for Session<'_, '_, '_> {

@@ -18,17 +18,24 @@ use crate::error::{Error, Result, escape};
 pub(crate) struct Recognised {
     /// The folder that the images lie in, with its slash; empty for the top.
     pub(crate) prefix: String,
+    /// Its table of contents, if it is a bundle. What the table lists beside index.json is in the
+    /// layout as well.
+    pub(crate) toc: Option<Toc>,
+    /// How blobs are named in it.
+    pub(crate) blobs: BlobNames,
+    /// How its images are described.
+    pub(crate) described: Described,
+}
+
+/// How the images of an archive are described.
+#[derive(Debug)]
+pub(crate) struct Described {
     /// Its index.json, if it is an image layout.
     pub(crate) layout: Option<Document>,
-    /// Its table of contents, if it is a bundle. What the table lists beside index.json is in
-    /// `layout` as well.
-    pub(crate) toc: Option<Toc>,
     /// The items of its manifest.json, if it is a docker archive.
     pub(crate) items: Vec<Item>,
     /// Whether it is an archive of docker before 1.10.
     pub(crate) is_v1: bool,
-    /// How blobs are named in it.
-    pub(crate) blobs: BlobNames,
     /// Which annotations carry names.
     pub(crate) carriers: Carriers,
 }
@@ -65,13 +72,11 @@ pub(crate) fn recognise(content: &dyn Content) -> Result<Recognised> {
     let mut recognised = Recognised {
         prefix: prefix.clone(),
         toc: None,
-        layout,
-        items: Vec::new(),
-        is_v1: false,
         blobs: BlobNames::Layout,
-        carriers,
+        described: Described { layout, items: Vec::new(), is_v1: false, carriers },
     };
-    if let (Some(layout), Some(bytes)) = (&mut recognised.layout, read(content, &at(TOC))?) {
+    let described = &mut recognised.described;
+    if let (Some(layout), Some(bytes)) = (&mut described.layout, read(content, &at(TOC))?) {
         let fail = |reason: String| Error::member(content.label(), &at(TOC), escape(&reason));
         let toc = Toc::parse(&bytes).map_err(fail)?;
         layout.entries_mut().extend_from_slice(&toc.artifacts);
@@ -84,14 +89,14 @@ pub(crate) fn recognise(content: &dyn Content) -> Result<Recognised> {
             let fail = |reason: String| Error::member(content.label(), &at(MANIFEST), escape(&reason));
             match docker::parse(bytes).map_err(fail)? {
                 ManifestJson::Docker(items) => {
-                    recognised.items = items;
+                    described.items = items;
                     true
                 }
                 // Beside an image layout, a manifest.json of another kind says nothing.
-                _ if recognised.layout.is_some() => false,
+                _ if described.layout.is_some() => false,
                 ManifestJson::RegistryManifest => {
                     let (index, manifest) = dir_index(bytes).map_err(fail)?;
-                    recognised.layout = Some(index);
+                    described.layout = Some(index);
                     recognised.blobs = BlobNames::Dir { manifest };
                     return Ok(recognised);
                 }
@@ -99,15 +104,15 @@ pub(crate) fn recognise(content: &dyn Content) -> Result<Recognised> {
             }
         }
     };
-    if recognised.layout.is_none() && !is_docker {
+    if described.layout.is_none() && !is_docker {
         if !has(REPOSITORIES)? && !is_v1(content, &recognised.prefix)? {
             return Err(other(content, &recognised.prefix, has(INDEX)?));
         }
-        recognised.is_v1 = true;
+        described.is_v1 = true;
         return Ok(recognised);
     }
-    if recognised.items.is_empty()
-        && recognised.layout.as_ref().is_none_or(|layout| layout.entries().is_empty())
+    if described.items.is_empty()
+        && described.layout.as_ref().is_none_or(|layout| layout.entries().is_empty())
     {
         return Err(not_an_archive(content, "it holds no images"));
     }

@@ -5,12 +5,14 @@ use std::io::Write;
 
 use anyhow::Result;
 use ocirepo_store::Repository;
-use ocirepo_store::graph::{Class, Descriptor, Loaded, Wanted};
+use ocirepo_store::graph::{Class, Descriptor, Documents, Loaded, Wanted};
 use ocirepo_store::image::{Image, Manifest};
 use ocirepo_store::index::{Document, Entry};
+use ocirepo_store::name::resolve;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::look::{self, View};
 use crate::context::Context;
 use crate::exit::Code;
 use crate::options::Format;
@@ -19,16 +21,24 @@ use crate::render;
 /// Show one image: its digest, platforms, layers and annotations
 ///
 /// REFERENCE is a name, a digest, 7 or more hex digits that begin one, or @N for the Nth entry of
-/// index.json, counted from 0.
+/// index.json, counted from 0. Where the repository has no such image and there is a bundle or
+/// another archive of that name, the one image in it is shown; --in shows an image of several.
+/// Nothing is added.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   ocirepo inspect alpine:3.11
   ocirepo inspect sha256:ab00606a --format json
+  ocirepo inspect alpine:3.11 --in bundle.tar
+  ocirepo inspect image.tar
   ocirepo inspect --raw alpine:3.11 | sha256sum")]
 pub(crate) struct Args {
     /// The image
-    reference: String,
+    #[arg(required_unless_present = "source")]
+    reference: Option<String>,
+    /// Where the image is, if not in the repository; - is standard input
+    #[arg(long = "in", value_name = "SOURCE")]
+    source: Option<String>,
     /// Print the manifest itself, byte for byte
     #[arg(long)]
     raw: bool,
@@ -80,14 +90,48 @@ struct Member {
 }
 
 pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
-    let repository = context.open(verb)?;
-    let document = repository.index()?;
-    let found = repository.resolve(&document, &args.reference)?;
-    let entry = &document.entries()[found.positions[0]];
-    if args.raw {
-        return print_raw(&repository, entry, found.positions[0]);
+    let named = |view: &View<'_>| match &args.reference {
+        Some(reference) => Ok(resolve(view.document, reference, view.path)?.positions[0]),
+        None => view.only_image(),
+    };
+    if let Some(source) = &args.source {
+        return look::at_source(source, context, verb, |view| show(view, named(view)?, args, context));
     }
-    let output = output(&repository, &document, entry);
+    let word = args.reference.as_deref().unwrap_or("-");
+    let found = if word == "-" { Ok(None) } else { in_repository(word, context, verb) };
+    match found {
+        Ok(Some((repository, position))) => {
+            look::at_repository(&repository, |view| show(view, position, args, context))
+        }
+        Ok(None) => {
+            look::at_source(word, context, verb, |view| show(view, view.only_image()?, args, context))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The image of the repository, if it has it or nothing else is meant.
+fn in_repository(word: &str, context: &Context, verb: &str) -> Result<Option<(Repository, usize)>> {
+    let is_source = look::is_source(word);
+    let repository = match context.open(verb) {
+        Ok(repository) => repository,
+        Err(_) if is_source => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let document = repository.index()?;
+    match repository.resolve(&document, word) {
+        Ok(found) => Ok(Some((repository, found.positions[0]))),
+        Err(ocirepo_store::Error::NotFound { .. }) if is_source => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn show(view: &View<'_>, position: usize, args: &Args, context: &Context) -> Result<Code> {
+    let entry = &view.document.entries()[position];
+    if args.raw {
+        return print_raw(view.documents, entry, position);
+    }
+    let output = output(view.documents, view.document, entry);
     if context.format == Format::Json {
         render::json(&output)?;
     } else {
@@ -96,13 +140,13 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     Ok(Code::Ok)
 }
 
-fn output(repository: &Repository, document: &Document, entry: &Entry) -> Output {
-    let image = Image::of(repository, entry);
+fn output(documents: &dyn Documents, document: &Document, entry: &Entry) -> Output {
+    let image = Image::of(documents, entry);
     let part = |descriptor: &Descriptor| Part {
         media_type: descriptor.media_type.clone(),
         digest: descriptor.digest.to_string(),
         size: descriptor.size,
-        present: repository.blob_size(&descriptor.digest).ok().flatten() == Some(descriptor.size),
+        present: documents.blob_size(&descriptor.digest).ok().flatten() == Some(descriptor.size),
     };
     let member = |manifest: &Manifest| Member {
         media_type: manifest.descriptor.media_type.clone(),
@@ -113,7 +157,7 @@ fn output(repository: &Repository, document: &Document, entry: &Entry) -> Output
         artifact_type: manifest.artifact_type.clone(),
         config: manifest.config.as_ref().map(part),
         layers: manifest.layers.iter().map(part).collect(),
-        annotations: annotations(repository, &manifest.descriptor),
+        annotations: annotations(documents, &manifest.descriptor),
     };
     let descriptor = entry.descriptor().ok();
     let same_digest = |other: &&Entry| other.digest_text() == entry.digest_text();
@@ -140,26 +184,26 @@ fn output(repository: &Repository, document: &Document, entry: &Entry) -> Output
     }
 }
 
-fn load(repository: &Repository, descriptor: &Descriptor) -> Loaded {
+fn load(documents: &dyn Documents, descriptor: &Descriptor) -> Loaded {
     let class = Class::of(&descriptor.media_type);
     let embedded = descriptor.data.as_deref();
-    repository.load(&Wanted { digest: &descriptor.digest, class, size: Some(descriptor.size), embedded })
+    documents.load(&Wanted { digest: &descriptor.digest, class, size: Some(descriptor.size), embedded })
 }
 
 /// The annotations inside a manifest.
-fn annotations(repository: &Repository, descriptor: &Descriptor) -> Value {
-    let Loaded::Content(bytes) = load(repository, descriptor) else { return Value::Null };
+fn annotations(documents: &dyn Documents, descriptor: &Descriptor) -> Value {
+    let Loaded::Content(bytes) = load(documents, descriptor) else { return Value::Null };
     let manifest: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     manifest.get("annotations").cloned().unwrap_or_default()
 }
 
-fn print_raw(repository: &Repository, entry: &Entry, position: usize) -> Result<Code> {
+fn print_raw(documents: &dyn Documents, entry: &Entry, position: usize) -> Result<Code> {
     let descriptor = entry
         .descriptor()
         .map_err(|reason| ocirepo_store::Error::StrangeEntry { position, reason: reason.to_owned() })?;
     // Proven before a byte of it is shown.
     let digest = || descriptor.digest.clone();
-    let bytes = match load(repository, descriptor) {
+    let bytes = match load(documents, descriptor) {
         Loaded::Content(bytes) => bytes,
         Loaded::Missing => return Err(ocirepo_store::Error::MissingBlob { digest: digest() }.into()),
         Loaded::Broken(reason) => {

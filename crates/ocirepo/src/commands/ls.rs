@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use ocirepo_store::Repository;
+use ocirepo_store::graph::Documents;
 use ocirepo_store::image::Image;
 use ocirepo_store::index::Entry;
 use ocirepo_store::parallel::in_parallel;
@@ -9,20 +10,27 @@ use ocirepo_transfer::{WaitingBundle, waiting_bundles};
 use serde::Serialize;
 use serde_json::json;
 
+use super::look::{self, View};
 use crate::context::Context;
 use crate::exit::Code;
 use crate::options::Format;
 use crate::render;
 
 /// List the images in the repository, in the order of index.json
+///
+/// SOURCE may be a bundle, any other archive that `ocirepo add` takes, or another repository: what it
+/// holds is listed, and nothing is added. What a bundle leaves to its receiver counts as absent.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   ocirepo ls
   ocirepo ls --names
+  ocirepo ls bundle.tar               # what is in it, without adding it
   ocirepo ls --pending                # bundles that wait for more of their volumes
   ocirepo ls --format json | jq -r '.[] | select(.complete | not) | .reference'")]
 pub(crate) struct Args {
+    /// What to list instead of the repository; - is standard input
+    source: Option<String>,
     /// Only the names, one a line; no manifest is opened
     #[arg(long)]
     names: bool,
@@ -30,7 +38,7 @@ pub(crate) struct Args {
     #[arg(long)]
     digests: bool,
     /// The bundles of which some volumes have come, and which volumes they still need
-    #[arg(long, conflicts_with = "names")]
+    #[arg(long, conflicts_with_all = ["names", "source"])]
     pending: bool,
 }
 
@@ -51,13 +59,20 @@ struct Row {
 }
 
 pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
+    if let Some(source) = &args.source {
+        return look::at_source(source, context, verb, |view| list(view, args, context));
+    }
     let repository = context.open(verb)?;
     if args.pending {
         return list_pending(&repository, args, context);
     }
-    let document = repository.index()?;
+    look::at_repository(&repository, |view| list(view, args, context))
+}
+
+fn list(view: &View<'_>, args: &Args, context: &Context) -> Result<Code> {
+    let entries = view.document.entries();
     if args.names {
-        let mut names = document.entries().iter().filter_map(Entry::name).map(|name| name.to_string());
+        let mut names = entries.iter().filter_map(Entry::name).map(|name| name.to_string());
         if context.format == Format::Json {
             render::json(&names.collect::<Vec<_>>())?;
         } else {
@@ -65,7 +80,7 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
         }
         return Ok(Code::Ok);
     }
-    let rows = in_parallel(document.entries(), repository.jobs(), |entry| row(&repository, entry));
+    let rows = in_parallel(entries, view.jobs, |entry| row(view.documents, entry));
     if context.format == Format::Json {
         render::json(&rows)?;
     } else if rows.is_empty() {
@@ -77,8 +92,8 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     Ok(Code::Ok)
 }
 
-fn row(repository: &Repository, entry: &Entry) -> Row {
-    let image = Image::of(repository, entry);
+fn row(documents: &dyn Documents, entry: &Entry) -> Row {
+    let image = Image::of(documents, entry);
     let descriptor = entry.descriptor().ok();
     Row {
         reference: entry.name().map(|name| name.to_string()),

@@ -8,6 +8,7 @@ pub(crate) mod gc;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod inventory;
+mod look;
 pub(crate) mod ls;
 pub(crate) mod rm;
 pub(crate) mod tag;

@@ -65,9 +65,9 @@ impl Sums {
         let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
         let mut sums = BTreeMap::new();
         for (number, line) in (1..).zip(text.lines()) {
-            let sum = line.split_once("  ").and_then(|(hex, name)| {
-                Some((name.to_owned(), Digest::from_parts("sha256", hex).ok()?))
-            });
+            let sum = line
+                .split_once("  ")
+                .and_then(|(hex, name)| Some((name.to_owned(), Digest::from_parts("sha256", hex).ok()?)));
             let (name, digest) = sum.ok_or_else(|| format!("it cannot be read in line {number}"))?;
             if sums.insert(name, digest).is_some() {
                 return Err(format!("it has a member twice, in line {number}"));
@@ -133,7 +133,8 @@ mod tests {
         let line = format!("{}  a b\n", digest.encoded());
         let sums = Sums::parse(line.as_bytes()).unwrap();
         assert_eq!((sums.of("a b"), sums.of("a")), (Some(&digest), None));
-        for bad in [format!("{line}{line}"), "abc  x\n".to_owned(), line.replace("  ", " "), "\n".to_owned()] {
+        for bad in [format!("{line}{line}"), "abc  x\n".to_owned(), line.replace("  ", " "), "\n".to_owned()]
+        {
             assert!(Sums::parse(bad.as_bytes()).is_err(), "{bad:?}");
         }
     }

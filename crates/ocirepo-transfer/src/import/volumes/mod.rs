@@ -131,6 +131,28 @@ pub(crate) fn take<'l>(
     Ok(Taken::Completes(plan, pending, state))
 }
 
+/// Proves a volume: by its sizes alone, or all of it. Gives its number.
+///
+/// # Errors
+/// [`Error::BadVolume`], and when it cannot be read.
+pub(crate) fn check(carrier: &Carrier<'_>, toc: &Toc, hash: bool) -> Result<u32> {
+    let prove = || {
+        let volume = Volume::read(carrier, toc)?;
+        if hash {
+            volume.prove(&|_| Ok(false)).map(drop)?
+        } else {
+            volume.measure()?
+        }
+        Ok(volume.label.volume)
+    };
+    prove().map_err(|error| blame(carrier.content, error))
+}
+
+/// The number of the volume that an archive says it is, if it can be told.
+pub(crate) fn number(carrier: &Carrier<'_>) -> Option<u32> {
+    label::Label::read(carrier.content, &carrier.prefix).ok().flatten().map(|label| label.volume)
+}
+
 /// Brings a bundle into the session that is all there.
 fn complete(
     ingest: &Ingest<'_>,

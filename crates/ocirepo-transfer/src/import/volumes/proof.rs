@@ -68,9 +68,8 @@ impl<'v> Volume<'v> {
     fn list(&self, toc: &Toc, sums: &Sums) -> Result<Vec<Item>> {
         let mut items = Vec::new();
         for blob in &toc.blobs {
-            let whole = (blob.volume == Some(self.label.volume)).then(|| {
-                (paths::blob_name(&blob.digest), None, blob.size)
-            });
+            let whole = (blob.volume == Some(self.label.volume))
+                .then(|| (paths::blob_name(&blob.digest), None, blob.size));
             let parts = (1..).zip(&blob.parts).filter(|(_, part)| part.volume == self.label.volume);
             let parts = parts.map(|(k, part)| (part_name(&blob.digest, k), Some(k), part.size));
             for (name, part, size) in whole.into_iter().chain(parts) {
@@ -126,12 +125,25 @@ impl<'v> Volume<'v> {
         })
     }
 
-    fn take(&self, item: &Item, is_wanted: bool) -> Result<Option<Staged>> {
+    /// Sees that all blobs and parts are there at their right sizes.
+    ///
+    /// # Errors
+    /// [`Error::BadVolume`] for the first that is not.
+    pub(super) fn measure(&self) -> Result<()> {
+        self.items.iter().try_for_each(|item| self.sized_member(item).map(drop))
+    }
+
+    fn sized_member(&self, item: &Item) -> Result<Member> {
         let member = self.member(&item.name)?;
         if member.size != item.size {
             let (name, size, found) = (&item.name, item.size, member.size);
             return Err(self.damaged(&format!("{name} should be {size} bytes, but there are {found}")));
         }
+        Ok(member)
+    }
+
+    fn take(&self, item: &Item, is_wanted: bool) -> Result<Option<Staged>> {
+        let member = self.sized_member(item)?;
         let Some(algorithm) = item.proof.algorithm() else { return Ok(None) };
         let known = member.known_digest().filter(|known| known.algorithm() == Some(algorithm));
         let (found, staged) = match known {

@@ -47,7 +47,14 @@ pub(crate) struct Args {
     #[arg(short = 'f', long = "file", value_name = "LIST")]
     list: Option<String>,
     /// The file to write, or for --type dir the repository; - is standard output
-    #[arg(short, long, value_name = "FILE|-|DIR")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE|-|DIR",
+        required_unless_present = "dry_run",
+        default_value = "",
+        hide_default_value = true
+    )]
     output: PathBuf,
     /// What to write
     #[arg(long = "type", value_enum, value_name = "TYPE", default_value_t)]

@@ -7,8 +7,8 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use ocirepo_store::{Algorithm, Hasher, OutputFile, Progress};
-use ocirepo_transfer::{Encoding, Export};
+use ocirepo_store::{Algorithm, Hasher, OutputFile, Progress, SealedFile};
+use ocirepo_transfer::{Encoding, Error, Export};
 
 /// A file that was written.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub(super) fn write(
         return write_stdout(export, output, progress);
     }
     // All files get their names at the end, so that a failure leaves none of them.
-    let mut files: Vec<(OutputFile, Written)> = Vec::new();
+    let mut files: Vec<(SealedFile, Written)> = Vec::new();
     export.write(
         output.compress,
         progress,
@@ -51,17 +51,14 @@ pub(super) fn write(
         },
         &mut |number, out| -> Result<()> {
             let (file, bytes, sha256) = out.finish();
-            files.push((file, Written { path: output.file(number), bytes, sha256 }));
+            files.push((file.seal()?, Written { path: output.file(number), bytes, sha256 }));
             Ok(())
         },
     )?;
-    let mut written = Vec::with_capacity(files.len());
-    for (file, description) in files {
+    let (files, written): (Vec<SealedFile>, Vec<Written>) = files.into_iter().unzip();
+    let sums = if output.sums { Some(sums_of(&written, &output.sums_path())?.seal()?) } else { None };
+    for file in files.into_iter().chain(sums) {
         file.commit()?;
-        written.push(description);
-    }
-    if output.sums {
-        write_sums(&output.sums_path(), &written)?;
     }
     Ok(written)
 }
@@ -87,8 +84,8 @@ fn write_stdout(export: &Export<'_>, output: &Output<'_>, progress: &dyn Progres
     Ok(written)
 }
 
-/// Writes checksums as sha256sum does.
-fn write_sums(path: &Path, written: &[Written]) -> Result<()> {
+/// A file of checksums, as sha256sum writes it, that has not got its name yet.
+fn sums_of(written: &[Written], path: &Path) -> Result<OutputFile> {
     let mut file = OutputFile::create(path)?;
     for Written { path: named, sha256, .. } in written {
         let Some(sum) = sha256 else { continue };
@@ -98,9 +95,10 @@ fn write_sums(path: &Path, written: &[Written]) -> Result<()> {
             true => ("\\", name.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r")),
             false => ("", name.into_owned()),
         };
-        writeln!(file, "{mark}{sum}  {name}").with_context(|| format!("cannot write {}", path.display()))?;
+        let refused = |source| Error::Write { output: path.display().to_string(), source };
+        writeln!(file, "{mark}{sum}  {name}").map_err(refused)?;
     }
-    Ok(file.commit()?)
+    Ok(file)
 }
 
 impl Output<'_> {

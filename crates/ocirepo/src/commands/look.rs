@@ -1,0 +1,119 @@
+//! What a verb looks at that only reads: the repository, or an archive where it lies.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::Result;
+use ocirepo_store::Repository;
+use ocirepo_store::graph::Documents;
+use ocirepo_store::index::{Document, Entry};
+use ocirepo_transfer::{PeekOptions, Peeked, Source, peek};
+
+use crate::context::Context;
+use crate::exit::UsageError;
+use crate::render;
+
+/// Something that lists images, and has their documents.
+pub(crate) struct View<'a> {
+    pub(crate) document: &'a Document,
+    pub(crate) documents: &'a dyn Documents,
+    pub(crate) jobs: usize,
+    /// What to call it in messages.
+    pub(crate) path: &'a Path,
+}
+
+impl View<'_> {
+    /// Where the one image stands in the index. Nameless images beside named ones are about those.
+    pub(crate) fn only_image(&self) -> Result<usize> {
+        let entries = self.document.entries();
+        let is_named = entries.iter().any(|entry| entry.name().is_some());
+        let counts = |entry: &Entry| !is_named || entry.name().is_some();
+        let images: BTreeSet<_> =
+            entries.iter().filter(|entry| counts(entry)).map(Entry::digest_text).collect();
+        match entries.iter().position(counts).filter(|_| images.len() == 1) {
+            Some(position) => Ok(position),
+            None => {
+                let path = render::safe(&self.path.display().to_string());
+                let images = render::count(images.len() as u64, "image");
+                let reason = format!("{path} holds {images}: name one, with `--in {path}` behind it");
+                Err(UsageError(reason).into())
+            }
+        }
+    }
+}
+
+/// Looks at a repository.
+pub(crate) fn at_repository<R>(
+    repository: &Repository,
+    look: impl FnOnce(&View<'_>) -> Result<R>,
+) -> Result<R> {
+    let document = repository.index()?;
+    let path = repository.path();
+    look(&View { document: &document, documents: repository, jobs: repository.jobs(), path })
+}
+
+/// Looks at what a user points at: another repository, a bundle, or any other archive.
+pub(crate) fn at_source<R>(
+    source: &str,
+    context: &Context,
+    verb: &str,
+    look: impl FnOnce(&View<'_>) -> Result<R>,
+) -> Result<R> {
+    if let Some(repository) = repository_at(source, context, verb) {
+        return at_repository(&repository, look);
+    }
+    let parsed = Source::parse(source);
+    let looked = |peeked: &Peeked<'_>| {
+        tell(peeked, &parsed, context);
+        let path = Path::new(source);
+        look(&View { document: &peeked.document, documents: peeked, jobs: peeked.jobs(), path })
+    };
+    peek(&parsed, &peek_options(context, verb), &context.reporter(), looked)?
+}
+
+/// How archives are to be looked into.
+pub(crate) fn peek_options(context: &Context, verb: &str) -> PeekOptions {
+    PeekOptions { temporary: std::env::temp_dir(), jobs: context.settings(verb).jobs }
+}
+
+/// The repository in a directory. One that is an unpacked docker archive as well is looked at as what
+/// both make of it.
+pub(crate) fn repository_at(source: &str, context: &Context, verb: &str) -> Option<Repository> {
+    let path = Path::new(source);
+    if source == "-" || !path.is_dir() || path.join("manifest.json").exists() {
+        return None;
+    }
+    Repository::open(path, context.settings(verb)).ok()
+}
+
+/// Whether a word of the command line is something to look at, and no reference.
+pub(crate) fn is_source(word: &str) -> bool {
+    word == "-" || Path::new(word).exists()
+}
+
+/// So many blobs are named.
+const MOST_NAMED: usize = 5;
+
+/// Says what is special about an archive.
+fn tell(peeked: &Peeked<'_>, source: &Source, context: &Context) {
+    for warning in &peeked.warnings {
+        context.warn(&format!("{source}: {warning}"));
+    }
+    if let Some((number, volumes)) = peeked.volume {
+        let which = number.map_or_else(|| "a volume".to_owned(), |number| format!("volume {number}"));
+        context.say(&format!("{source} is {which} of {volumes}: what is in the others counts as absent"));
+    }
+    let required = peeked.required();
+    if !required.is_empty() {
+        let blobs = render::count(required.len() as u64, "blob");
+        let bytes = required.iter().fold(0_u64, |sum, blob| sum.saturating_add(blob.size));
+        let named: Vec<&str> = required.iter().take(MOST_NAMED).map(|blob| blob.digest.as_str()).collect();
+        let more = required.len() - named.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        context.say(&format!(
+            "{source} leaves {blobs} ({}) to its receiver: {}{more}",
+            render::size(bytes),
+            named.join(", ")
+        ));
+    }
+}
