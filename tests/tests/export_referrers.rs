@@ -151,7 +151,6 @@ fn unlisted_referrers_are_carried() {
 }
 
 #[test]
-#[ignore = "add leaves out what is about an image and has no entry: import does not look for it"]
 fn unlisted_referrers_are_restored() {
     let (state, about_a) = unlisted();
     for form in ["hybrid", "oci"] {

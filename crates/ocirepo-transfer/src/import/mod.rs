@@ -35,7 +35,6 @@ pub(crate) mod volumes;
 use std::io::Read;
 
 use ocirepo_store::ingest::{Counts, Ingest};
-use ocirepo_store::pending::Pending;
 use ocirepo_store::{Digest, Progress};
 
 use crate::error::Result;
@@ -126,7 +125,7 @@ fn finish_volume(ingest: Ingest<'_>, taken: Taken<'_>, options: &ImportOptions) 
         }
         Taken::Completes(plan, pending, state) => {
             let mut imported = commit(ingest, plan, options)?;
-            if let Some(Err(error)) = pending.map(Pending::remove) {
+            if let Some(Err(error)) = pending.map(|pending| pending.remove()) {
                 // The images are in; adding any volume again will do.
                 imported.warnings.push(format!("what waited of the bundle is still there: {error}"));
             }

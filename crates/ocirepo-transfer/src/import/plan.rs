@@ -83,7 +83,8 @@ pub(crate) fn plan(
         leave_strays(&mut graph, &mut images.listed, &companions, &mut warnings);
     }
 
-    let bringing = Bringing { format, require_complete: options.require_complete, survey: &survey };
+    let bundled = recognised.toc.as_ref().map(|toc| toc.blobs.as_slice()).unwrap_or_default();
+    let bringing = Bringing { format, require_complete: options.require_complete, survey: &survey, bundled };
     let mut roots: Vec<Root> = oci::bring(&mut graph, images.listed, &bringing)?;
     roots.extend(docker::import(&carrier, &images.docker, &layering)?);
     roots.extend(v1::import(&carrier, &images.v1, &layering)?);

@@ -114,9 +114,8 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
 fn in_repository(word: &str, context: &Context, verb: &str) -> Result<Option<(Repository, usize)>> {
     let is_source = look::is_source(word);
     let repository = match context.open(verb) {
-        Ok(repository) => repository,
-        Err(_) if is_source => return Ok(None),
-        Err(error) => return Err(error),
+        Err(error) if look::is_no_repository(&error) && is_source => return Ok(None),
+        opened => look::or_no_path(opened, word)?,
     };
     let document = repository.index()?;
     match repository.resolve(&document, word) {

@@ -91,6 +91,19 @@ pub(crate) fn is_source(word: &str) -> bool {
     word == "-" || Path::new(word).exists()
 }
 
+/// Whether there is no repository, rather than one that cannot be used.
+pub(crate) fn is_no_repository(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(ocirepo_store::Error::NotARepository { .. }))
+}
+
+/// The repository in which a word is looked for, or that it is no path either.
+pub(crate) fn or_no_path(opened: Result<Repository>, word: &str) -> Result<Repository> {
+    opened.map_err(|error| match is_no_repository(&error) {
+        true => error.context(format!("there is no file or directory {word}")),
+        false => error,
+    })
+}
+
 /// So many blobs are named.
 const MOST_NAMED: usize = 5;
 

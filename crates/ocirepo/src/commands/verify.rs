@@ -40,7 +40,12 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     let report = match (sources.as_slice(), references.first()) {
         ([], _) => {
             let options = Options { quick: args.quick, queries: args.what.clone() };
-            verify::verify(&context.open(verb)?, &options, &context.reporter())?
+            let opened = context.open(verb);
+            let repository = match references.first() {
+                Some(word) => look::or_no_path(opened, word)?,
+                None => opened?,
+            };
+            verify::verify(&repository, &options, &context.reporter())?
         }
         (sources, None) => of_sources(sources, args.quick, context, verb)?,
         ([source, ..], Some(reference)) => {

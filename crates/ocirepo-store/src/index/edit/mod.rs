@@ -101,8 +101,8 @@ fn put_into(slots: &mut Slots, policy: RefPolicy, put: &Put) -> Result<PutOutcom
     check_digest(put)?;
     let wanted = name.ref_name(policy);
     let digest = put.entry.digest_text();
-    let (taken, displaced) = displace(slots, name, wanted.as_deref(), digest, put.replace)?;
-    let settled = settle(slots, put, name, wanted, displaced);
+    let Displaced { taken, holders } = displace(slots, name, wanted.as_deref(), digest, put.replace)?;
+    let settled = settle(slots, put, name, wanted, holders);
     if settled.is_err() {
         // What cannot be put takes nothing from anybody.
         taken.into_iter().for_each(|(position, entry)| slots.set(position, entry));
@@ -175,16 +175,24 @@ fn put_nameless(slots: &mut Slots, entry: &Entry) -> Result<PutOutcome> {
     Ok(PutOutcome { previous: None, unchanged: known, displaced: Vec::new() })
 }
 
+/// Entries that had to go for another one.
+#[derive(Default)]
+struct Displaced {
+    /// Each with the position that it had.
+    taken: Vec<(usize, Entry)>,
+    /// As `reference@digest`.
+    holders: Vec<String>,
+}
+
 /// Makes sure that nobody else of another digest has `ref_name`, removing them if that is wished.
-/// Gives what was taken out, and what it is called.
 fn displace(
     slots: &mut Slots,
     name: &Name,
     ref_name: Option<&str>,
     digest: Option<&str>,
     replace: bool,
-) -> Result<(Vec<(usize, Entry)>, Vec<String>)> {
-    let Some(tag) = ref_name else { return Ok((Vec::new(), Vec::new())) };
+) -> Result<Displaced> {
+    let Some(tag) = ref_name else { return Ok(Displaced::default()) };
     let mut taken = Vec::new();
     let mut holders = Vec::new();
     for position in slots.others_with_ref_name(tag, digest) {
@@ -200,7 +208,7 @@ fn displace(
         return Err(Error::TagConflict { tag: tag.to_owned(), holders });
     }
     taken.iter().for_each(|(position, _)| slots.take(*position));
-    Ok((taken, holders))
+    Ok(Displaced { taken, holders })
 }
 
 /// Takes out the entries at `positions`. A ref.name that goes with one of them passes on to the

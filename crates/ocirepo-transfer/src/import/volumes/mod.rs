@@ -16,9 +16,10 @@ mod waiting;
 mod whole;
 
 use std::collections::BTreeSet;
+use std::ops::Deref;
 
 use ocirepo_store::Progress;
-use ocirepo_store::ingest::Ingest;
+use ocirepo_store::ingest::{Ingest, Staged};
 use ocirepo_store::pending::Pending;
 
 pub(crate) use label::blame;
@@ -45,7 +46,7 @@ pub(crate) enum Taken<'l> {
     /// Others are still needed.
     Waits(PendingVolumes, Vec<String>),
     /// It was the last: everything is in the session, and what waits goes once that is committed.
-    Completes(Plan, Option<Pending<'l>>, PendingVolumes),
+    Completes(Plan, Option<Box<Pending<'l>>>, PendingVolumes),
 }
 
 /// Whether an archive is one of several volumes.
@@ -108,18 +109,10 @@ pub(crate) fn take<'l>(
         None
     } else {
         let pending = ingest.open_pending(&toc.id, &record.to_bytes(), &stock::needs(&toc))?;
-        for (item, staged) in volume.items.iter().zip(staged) {
-            let Some(staged) = staged else { continue };
-            let staged = pending.adopt(ingest, staged)?;
-            match item.part {
-                None => pending.keep(staged)?,
-                Some(number) => pending.keep_part(&item.blob, number, staged)?,
-            }
-        }
-        pending.publish()?;
-        Some(pending)
+        keep(ingest, &pending, &volume.items, staged)?;
+        Some(Box::new(pending))
     };
-    let stock = Stock { repository: ingest.repository(), pending: pending.as_deref() };
+    let stock = Stock { repository: ingest.repository(), pending: pending.as_deref().map(Deref::deref) };
     let needed = stock.needed(&toc)?;
     if !needed.is_empty() {
         return Ok(Taken::Waits(state(needed), content.warnings().to_vec()));
@@ -138,10 +131,9 @@ pub(crate) fn take<'l>(
 pub(crate) fn check(carrier: &Carrier<'_>, toc: &Toc, hash: bool) -> Result<u32> {
     let prove = || {
         let volume = Volume::read(carrier, toc)?;
-        if hash {
-            volume.prove(&|_| Ok(false)).map(drop)?
-        } else {
-            volume.measure()?
+        match hash {
+            true => volume.prove(&|_| Ok(false)).map(drop)?,
+            false => volume.measure()?,
         }
         Ok(volume.label.volume)
     };
@@ -162,6 +154,24 @@ fn complete(
 ) -> Result<Plan> {
     // The base is checked again on the way.
     plan(ingest, whole, recognise(whole)?, FORMAT, options, progress)
+}
+
+/// Has what was staged of a volume wait.
+fn keep(
+    ingest: &Ingest<'_>,
+    pending: &Pending<'_>,
+    items: &[Item],
+    staged: Vec<Option<Staged>>,
+) -> Result<()> {
+    for (item, staged) in items.iter().zip(staged) {
+        let Some(staged) = staged else { continue };
+        let staged = pending.adopt(ingest, staged)?;
+        match item.part {
+            None => pending.keep(staged)?,
+            Some(number) => pending.keep_part(&item.blob, number, staged)?,
+        }
+    }
+    Ok(pending.publish()?)
 }
 
 /// Whether something of a volume is neither in the repository nor waiting.

@@ -130,5 +130,5 @@ pub fn complete_waiting(
     let plan = complete(&ingest, &whole, options, progress)?;
     let (bundle, volumes) = (bundle.clone(), toc.volumes);
     let state = PendingVolumes { bundle, volume: None, volumes, needed: Vec::new() };
-    finish_volume(ingest, Taken::Completes(plan, Some(pending), state), options).map(Some)
+    finish_volume(ingest, Taken::Completes(plan, Some(Box::new(pending)), state), options).map(Some)
 }

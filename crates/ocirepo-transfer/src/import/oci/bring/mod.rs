@@ -6,7 +6,10 @@
 //! of an index that lacks a blob is left out whole: nobody could run it, and a repository that has
 //! it could not tell it from one that has lost a blob.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod sparse;
+mod unlisted;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use ocirepo_store::graph::{Class, Descriptor, Edge, Link, Node, is_nondistributable};
@@ -16,7 +19,8 @@ use super::Listed;
 use super::graph::{Graph, Held};
 use super::survey::{Survey, above};
 use crate::archive::Member;
-use crate::error::{Error, Result, escape};
+use crate::bundle::TocBlob;
+use crate::error::{Error, Result};
 use crate::import::carrier::Carrier;
 use crate::import::naming::{self, Root};
 use crate::import::task::Task;
@@ -29,6 +33,8 @@ pub(crate) struct Bringing<'a> {
     pub(crate) require_complete: bool,
     /// What the layout was found to hold.
     pub(crate) survey: &'a Survey,
+    /// The blobs of a bundle, among which there may be documents about its images that no entry lists.
+    pub(crate) bundled: &'a [TocBlob],
 }
 
 /// Brings everything below `listed` in.
@@ -46,6 +52,7 @@ pub(crate) fn bring(
         walk.labels.entry(descriptor.digest.clone()).or_insert(label);
         walk.follow(Step { descriptor: descriptor.clone(), link: None, is_sized: true, in_index: false })?;
     }
+    walk.follow_unlisted(bringing.bundled)?;
     walk.bring()?;
 
     let sparse = walk.sparse_roots();
@@ -367,56 +374,9 @@ impl<'g, 'a, 'c> Walk<'g, 'a, 'c> {
         labels.first().map_or_else(|| digest.to_string(), |label| (*label).clone())
     }
 
-    /// The roots that lack something that they may lack, each with what it is.
-    fn sparse_roots(&self) -> Vec<(Digest, String)> {
-        // What has the same parents is below the same roots, so those are looked for once.
-        let mut groups: BTreeMap<Vec<&Digest>, BTreeSet<String>> = BTreeMap::new();
-        let manifests: HashSet<&Digest> = self.missing.iter().map(|(_, manifest)| manifest).collect();
-        for manifest in manifests {
-            let platform = self.platforms.get(manifest).map_or(manifest.as_str(), String::as_str);
-            let is_root = self.labels.contains_key(manifest);
-            let parents = self.parents.get(manifest).into_iter().flatten();
-            let mut above: Vec<&Digest> = parents.chain(is_root.then_some(manifest)).collect();
-            above.sort_unstable();
-            above.dedup();
-            groups.entry(above).or_default().insert(escape(platform));
-        }
-        let groups: Vec<(Vec<&Digest>, BTreeSet<String>)> = groups.into_iter().collect();
-        let mut lacking: BTreeMap<&Digest, Vec<usize>> = BTreeMap::new();
-        for (number, (parents, _)) in groups.iter().enumerate() {
-            let parents: Vec<Digest> = parents.iter().copied().cloned().collect();
-            let above = above(&self.parents, &parents);
-            for (root, _) in above.iter().filter_map(|digest| self.labels.get_key_value(digest)) {
-                lacking.entry(root).or_default().push(number);
-            }
-        }
-        let mut texts: HashMap<Vec<usize>, String> = HashMap::new();
-        let mut roots = Vec::with_capacity(lacking.len());
-        for (root, numbers) in lacking {
-            let text = texts.entry(numbers).or_insert_with_key(|numbers| {
-                let platforms = numbers.iter().flat_map(|&number| &groups[number].1);
-                enumerate(&platforms.map(String::as_str).collect())
-            });
-            roots.push((root.clone(), text.clone()));
-        }
-        roots
-    }
-
     fn schema1_warning(&self, root: &Digest) -> Option<String> {
         self.schema1
             .contains(root)
             .then(|| "it is in docker's schema 1, which current tools refuse; it is kept as it is".to_owned())
-    }
-}
-
-/// So many platforms are named in a message.
-const MAX_NAMED: usize = 20;
-
-fn enumerate(platforms: &BTreeSet<&str>) -> String {
-    let named: Vec<&str> = platforms.iter().copied().take(MAX_NAMED).collect();
-    let named = named.join(", ");
-    match platforms.len().saturating_sub(MAX_NAMED) {
-        0 => named,
-        more => format!("{named} and {more} more"),
     }
 }
