@@ -106,14 +106,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     }
     let store = generate(arguments, &directory)?;
     let mut costs = vec![Vec::new(); contenders.len()];
-    // Interleaved, so that a slow moment of the machine does not fall on one contender alone.
-    for round in 0..arguments.rounds {
-        for (number, (contender, costs)) in contenders.iter().zip(&mut costs).enumerate() {
+    // Interleaved and in another order each round, so that neither a slow moment of the machine nor what a neighbour
+    // leaves behind falls on one contender alone.
+    for round in 0..usize::from(arguments.rounds) {
+        for turn in 0..contenders.len() {
+            let number = (turn + 3 * round) % contenders.len();
             let place = directory.join(format!("out-{round}-{number}"));
             fs::create_dir(&place)?;
             // So that nobody waits for writes of somebody else.
             shell::run(&mut Command::new("sync"))?;
-            costs.push(measure(&mut (contender.command)(&store, &place.join("out"))?)?);
+            costs[number].push(measure(&mut (contenders[number].command)(&store, &place.join("out"))?)?);
             fs::remove_dir_all(&place)?;
         }
     }
