@@ -188,6 +188,16 @@ fn one_platform_is_an_image_and_several_are_an_index() {
     assert_eq!(one.digests(), digests(images[1].blobs()));
     assert_eq!(digests_of(&one.entries()), [images[1].digest().to_owned()].into());
     assert_eq!(one.items(), [item(&images[1], &[A])]);
+    let expected = full_named(on_platform(images[1].descriptor(), "linux/arm64"), A);
+    for form in ["hybrid", "oci"] {
+        let one = export(&state.ocirepo, &["--platform", "linux/arm64", "--type", form]);
+        assert_eq!(one.entries(), [expected.clone()], "{form}: what is left of an image keeps its name");
+        let again = add(&one.bytes, "full");
+        assert!(export(&again, &["--type", form]).bytes == one.bytes, "{form}");
+    }
+    let copy = state.ocirepo.scratch("copy");
+    run(&state.ocirepo, &copy, &["--platform", "linux/arm64", "--type", "dir"]).ok();
+    assert_eq!(Layout::open(&copy).read_index()["manifests"], json!([expected]));
 
     let several = export(&state.ocirepo, &["--platform", "linux/s390x,linux/amd64"]);
     let children = [(&images[0], "linux/amd64"), (&images[2], "linux/s390x")];

@@ -66,6 +66,14 @@ pub enum Error {
         /// The repository.
         path: PathBuf,
     },
+    /// No name matches the pattern.
+    #[error("no image matches {pattern:?} in {}", path.display())]
+    NoMatch {
+        /// The pattern, as it was asked for.
+        pattern: String,
+        /// The repository.
+        path: PathBuf,
+    },
     /// A name or digest prefix fits several entries.
     #[error("{query:?} is ambiguous: {}", candidates.join(", "))]
     Ambiguous {
@@ -228,7 +236,7 @@ impl Error {
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::NotFound { .. } | Self::NoMatch { .. } => ErrorKind::NotFound,
             Self::Ambiguous { .. }
             | Self::NoPlatform { .. }
             | Self::TagConflict { .. }

@@ -257,6 +257,63 @@ fn a_damaged_blob_is_not_there_and_is_replaced_by_a_good_one() {
 }
 
 #[test]
+fn what_was_damaged_while_it_waited_is_taken_away_and_comes_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let repository = repository(dir.path());
+    let bundle = Bundle::new();
+    write_blob(&repository, &bundle.base);
+    let lock = repository.lock_shared().unwrap();
+    let pending = bundle.open(&lock);
+    (0..3).for_each(|number| bundle.volume(&pending, number));
+    let ((manifest, size), (layer, _)) = (named(&bundle.manifest), named(&bundle.parts.concat()));
+    let flip = |path: &Path| {
+        let mut bytes = std::fs::read(path).unwrap();
+        bytes[10] ^= 1;
+        std::fs::write(path, bytes).unwrap();
+    };
+    let blob = pending.path().join("blobs/sha256").join(manifest.encoded());
+    flip(&blob);
+    flip(&pending.path().join(format!("parts/sha256-{}.2", layer.encoded())));
+    let ingest = lock.ingest().unwrap();
+    let refused = pending.bring_into(&ingest, &manifest, size).unwrap_err();
+    assert!(matches!(refused, Error::DigestMismatch { .. }), "{refused}");
+    assert_eq!(ingest.counts(), Counts::default());
+
+    let rehearsing = repository.lock_reading().unwrap();
+    let rehearsal = rehearsing.rehearse(&std::env::temp_dir());
+    assert!(!pending.discard_damaged(&rehearsal, &manifest, 0).unwrap() && blob.exists());
+    assert!(pending.discard_damaged(&ingest, &manifest, 0).unwrap() && !blob.exists());
+    assert!(pending.discard_damaged(&ingest, &layer, 2).unwrap());
+    assert!(!pending.has_part(&layer, 1, 300_000).unwrap() && !pending.has_part(&layer, 2, 1000).unwrap());
+    assert!(!pending.discard_damaged(&ingest, &manifest, 0).unwrap(), "what is gone is left as it is");
+    assert!(!pending.discard_damaged(&ingest, &Digest::sha256(&bundle.config), 0).unwrap());
+    drop((ingest, rehearsal, rehearsing));
+
+    (0..3).for_each(|number| bundle.volume(&pending, number));
+    assert!(bundle.is_complete(&pending) && !pending.discard_damaged(&lock.ingest().unwrap(), &layer, 2).unwrap());
+    drop(pending);
+    assert_eq!(bundle.complete(&repository).new, 3);
+}
+
+#[test]
+fn a_blob_may_have_more_parts_than_files_may_be_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let repository = repository(dir.path());
+    let lock = repository.lock_shared().unwrap();
+    let content = vec![b'p'; 3000];
+    let (digest, size) = named(&content);
+    let pending = lock.open_pending(&Digest::sha256(TOC), TOC, &[(digest.clone(), size)]).unwrap();
+    let parts = pending.path().join("parts");
+    std::fs::create_dir(&parts).unwrap();
+    for number in 1..=content.len() {
+        std::fs::write(parts.join(format!("sha256-{}.{number}", digest.encoded())), "p").unwrap();
+    }
+    let ingest = lock.ingest().unwrap();
+    pending.join_into(&ingest, &digest, size, &vec![1; content.len()]).unwrap();
+    assert_eq!(ingest.kept_size(&digest), Some(size));
+}
+
+#[test]
 fn parts_that_are_not_the_blob_together_are_refused_and_so_is_a_missing_part() {
     let dir = tempfile::tempdir().unwrap();
     let repository = repository(dir.path());

@@ -107,6 +107,17 @@ impl Context {
         }
     }
 
+    /// Says how much waits under `.ocirepo/pending`: nothing else shows that it takes room.
+    pub(crate) fn say_what_waits(&self, repository: &Repository) {
+        let bundles = repository.pendings().unwrap_or_default();
+        let bytes: u64 = bundles.iter().filter_map(|bundle| bundle.bytes().ok()).sum();
+        if !bundles.is_empty() {
+            let count = crate::render::count(bundles.len() as u64, "bundle");
+            let size = crate::render::size(bytes);
+            self.say(&format!("{size} of {count} waiting for volumes; see `ocirepo ls --pending`"));
+        }
+    }
+
     /// Prints a warning to stderr, unless it was asked to be quiet.
     pub(crate) fn warn(&self, line: &str) {
         let label = crate::render::paint("warning:", anstyle::AnsiColor::Yellow, self.color);

@@ -1,6 +1,7 @@
 //! Exit codes, and how an error is told: what happened, then what to do about it.
 
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use ocirepo_store::{Error as StoreError, ErrorKind};
@@ -82,7 +83,7 @@ pub(crate) fn tell(error: &anyhow::Error, context: &Context) {
         let line = format!("  {} {} for {images}", blob.digest, render::size(blob.size));
         render::line_to_stderr(&render::safe(&line));
     }
-    if let Some(hint) = error.chain().find_map(hint_for) {
+    if let Some(hint) = error.chain().find_map(|cause| hint_for(cause, &context.path)) {
         let label = render::paint("hint:", anstyle::AnsiColor::Cyan, context.color);
         render::line_to_stderr(&format!("{label} {}", render::safe(&hint)));
     }
@@ -109,16 +110,16 @@ fn code_of(error: &anyhow::Error) -> Code {
         .unwrap_or(Code::Error)
 }
 
-/// What to do about one cause in the chain of an error.
-fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+/// What to do about one cause in the chain of an error of a command on `repository`.
+fn hint_for(cause: &(dyn std::error::Error + 'static), repository: &Path) -> Option<String> {
     match cause.downcast_ref::<TransferError>() {
-        Some(TransferError::Store(store)) => store_hint(store),
+        Some(TransferError::Store(store)) => store_hint(store, repository),
         Some(TransferError::NoSuchImage { wanted, .. }) => Some(format!(
             "{}`ocirepo add --dry-run` lists what a source holds, each with its @N",
             read_as(wanted)
         )),
         Some(transfer) => transfer_hint(transfer).map(str::to_owned),
-        None => store_hint(cause.downcast_ref::<StoreError>()?),
+        None => store_hint(cause.downcast_ref::<StoreError>()?, repository),
     }
 }
 
@@ -190,7 +191,8 @@ fn transfer_hint(error: &TransferError) -> Option<&'static str> {
         }
         TransferError::AmbiguousImage { .. } => "give more of the digest, or the position as @N",
         TransferError::NoPlatform { .. } => {
-            "ask for a platform that is there, or leave --platform away; --select leaves other images out"
+            "ask for a platform that is there, `ocirepo inspect NAME` lists them; or leave --platform or this image \
+             away"
         }
         TransferError::Incomplete { .. } => {
             "save the image with all its platforms, or take those that are there with --platform"
@@ -241,8 +243,8 @@ fn read_as(query: &str) -> String {
     }
 }
 
-/// What to do about an error of the store.
-fn store_hint(error: &StoreError) -> Option<String> {
+/// What to do about an error of the store, when `repository` is what -C names.
+fn store_hint(error: &StoreError, repository: &Path) -> Option<String> {
     if error.is_out_of_space() {
         return Some(
             "the disk is full: free some space and try again; the repository is as it was".to_owned(),
@@ -254,6 +256,11 @@ fn store_hint(error: &StoreError) -> Option<String> {
         );
     }
     Some(match error {
+        // To make a mistyped path a repository would be the wrong cure.
+        StoreError::NotARepository { path, .. } if path != repository => {
+            "check the path: it has to be a repository, or for `export --type dir` a new or empty directory"
+                .to_owned()
+        }
         StoreError::NotARepository { path, .. } => {
             format!("make it one with `ocirepo -C {} init`, or name another with -C", path.display())
         }
@@ -287,6 +294,7 @@ fn store_hint(error: &StoreError) -> Option<String> {
         }
         StoreError::UnsupportedVersion { .. } => "use a newer ocirepo; nothing was changed".to_owned(),
         StoreError::NotFound { query, .. } => not_found_hint(query),
+        StoreError::NoMatch { .. } => "`ocirepo ls --names` lists the names".to_owned(),
         StoreError::Ambiguous { .. } => {
             "say which one, as it is written there, or by its position as @N".to_owned()
         }
@@ -295,14 +303,18 @@ fn store_hint(error: &StoreError) -> Option<String> {
                 .to_owned()
         }
         StoreError::TagTwice { .. } => {
-            "take one of them with --select; `ocirepo config ref-policy full` lets both in".to_owned()
+            "take one of them alone; `ocirepo config ref-policy full` lets both in, and so does --names full in an \
+             export to a new directory"
+                .to_owned()
         }
         StoreError::NoPlatform { .. } => {
             "--merge-platforms joins images for different platforms; give this one another name with --ref"
                 .to_owned()
         }
         StoreError::PolicyConflict { .. } => {
-            "give all but one of them another tag with `ocirepo tag`, and remove the old names".to_owned()
+            "give all but one of them another tag with `ocirepo tag`, and remove the old names; an export keeps them \
+             apart with --names full"
+                .to_owned()
         }
         StoreError::LockTimeout { .. } => {
             "wait for them, or allow more time with --lock-timeout 5m".to_owned()

@@ -55,7 +55,7 @@ impl Ingest<'_> {
             return Err(Error::SizeMismatch { digest: digest.clone(), expected: size, found: stat.size });
         }
         let original = Original { digest, algorithm, file, stat, dir: &dir };
-        let linked = if copying == Copying::Link { self.linked(&original, true)? } else { None };
+        let linked = if copying == Copying::Link { self.linked(&original)? } else { None };
         let staged = match linked {
             Some(staged) => staged,
             None => self.copied(original)?,
@@ -64,7 +64,8 @@ impl Ingest<'_> {
     }
 
     /// Makes the blob that waits in `dir` part of what will be committed, by a link where that can be
-    /// had. It was proven when it came there. `false` when it is not there at its right size.
+    /// had. It is proven once more: it may have waited for long. `false` when it is not there at its
+    /// right size.
     pub(crate) fn take_over(&self, dir: &Dir, digest: &Digest, size: u64) -> Result<bool> {
         let Some(algorithm) = digest.algorithm() else { return Ok(false) };
         let Some((file, stat)) = dir.open_file(digest.encoded())? else { return Ok(false) };
@@ -76,7 +77,7 @@ impl Ingest<'_> {
             return Ok(true);
         }
         let original = Original { digest, algorithm, file, stat, dir };
-        let staged = match self.linked(&original, false)? {
+        let staged = match self.linked(&original)? {
             Some(staged) => staged,
             None => self.copied(original)?,
         };
@@ -84,9 +85,8 @@ impl Ingest<'_> {
         Ok(true)
     }
 
-    /// The blob under a second name in staging, proven if that is still to be done; `None` when that
-    /// is not to be had.
-    fn linked(&self, original: &Original<'_>, unproven: bool) -> Result<Option<Staged>> {
+    /// The blob under a second name in staging, proven; `None` when that is not to be had.
+    fn linked(&self, original: &Original<'_>) -> Result<Option<Staged>> {
         if self.is_rehearsal() {
             return Ok(None);
         }
@@ -95,8 +95,7 @@ impl Ingest<'_> {
         // What stands under the name may be another file by now.
         let is_it = |(_, stat): &(File, Stat)| stat.identity == original.stat.identity;
         let linked = staging.open_with_stat(&file)?.filter(is_it);
-        let prove = |mut linked| if unproven { prove(original, &mut linked, &file) } else { Ok(()) };
-        match linked.map(|(linked, _)| prove(linked)) {
+        match linked.map(|(mut linked, _)| prove(original, &mut linked, &file)) {
             Some(Ok(())) => Ok(Some(original.staged(file))),
             Some(Err(error)) => {
                 staging.discard(&file)?;

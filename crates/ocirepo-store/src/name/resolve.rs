@@ -68,11 +68,11 @@ pub fn resolve(document: &Document, query: &str, repository: &Path) -> Result<Fo
 /// Finds the entries whose name a pattern matches, by position; at least one.
 ///
 /// # Errors
-/// [`Error::NotFound`].
+/// [`Error::NoMatch`].
 pub fn resolve_glob(document: &Document, pattern: &glob::Pattern, repository: &Path) -> Result<Vec<usize>> {
     let found = positions(document.entries(), |entry| matches(pattern, entry));
     if found.is_empty() {
-        return Err(Error::NotFound { query: pattern.to_string(), path: repository.to_owned() });
+        return Err(Error::NoMatch { pattern: pattern.to_string(), path: repository.to_owned() });
     }
     Ok(found)
 }

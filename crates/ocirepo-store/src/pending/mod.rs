@@ -10,7 +10,8 @@
 //! # What it promises
 //! - A bundle is there with its table and its needs, or not at all: the directory is made in staging
 //!   and moved to its name when it is complete and durable.
-//! - What waits was proven by whoever staged it, and was durable before it got its name there.
+//! - What waits was proven by whoever staged it, and was durable before it got its name there. It is
+//!   proven again when the bundle is completed; what is damaged can be taken away, for a good copy.
 //! - Volumes may come from several processes at once, and twice. What one of them moved into the
 //!   repository meanwhile is there for the other.
 //! - gc keeps every blob that a pending bundle needs, and sweeps nothing while one cannot be read.
@@ -19,6 +20,7 @@
 //! What waits is linked into a session, the session is committed, and only then the bundle is
 //! removed here. A kill between leaves the bundle, which the next volume completes again.
 
+mod damage;
 mod record;
 mod writing;
 
@@ -179,13 +181,13 @@ impl PendingBundle {
         Ok(bytes)
     }
 
-    /// Makes a waiting blob part of what `ingest` will commit: by a link, so that it stays here until
-    /// the bundle is removed, or by a copy where the file system has no links. A blob that the
-    /// repository has, whoever brought it, is left as it is.
+    /// Makes a waiting blob part of what `ingest` will commit, proven once more: by a link, so that it
+    /// stays here until the bundle is removed, or by a copy where the file system has no links. A blob
+    /// that the repository has, whoever brought it, is left as it is.
     ///
     /// # Errors
-    /// [`Error::MissingBlob`] when it is neither here nor there at its right size, and when the file
-    /// system refuses.
+    /// [`Error::MissingBlob`] when it is neither here nor there at its right size,
+    /// [`Error::DigestMismatch`] when it was damaged since it came, and when the file system refuses.
     pub fn bring_into(&self, ingest: &Ingest<'_>, digest: &Digest, size: u64) -> Result<()> {
         if ingest.has(digest, size)? {
             return Ok(());
@@ -215,18 +217,20 @@ impl PendingBundle {
             return Ok(());
         }
         let algorithm = digest.algorithm().ok_or_else(|| Error::Unverifiable { digest: digest.clone() })?;
-        let mut parts = Vec::new();
+        // Where a part is gone, another process has just completed the bundle, or it never came.
+        let gone = || match ingest.has(digest, size)? {
+            true => Ok(()),
+            false => Err(Error::MissingBlob { digest: digest.clone() }),
+        };
         for (number, &expected) in (1..).zip(sizes) {
-            let fits = |file: &File| file.metadata().is_ok_and(|metadata| metadata.len() == expected);
-            match self.open_part(digest, number)?.filter(fits) {
-                Some(file) => parts.push(file),
-                // As above.
-                None if ingest.has(digest, size)? => return Ok(()),
-                None => return Err(Error::MissingBlob { digest: digest.clone() }),
+            if !self.has_part(digest, number, expected)? {
+                return gone();
             }
         }
         let mut writer = ingest.writer(algorithm)?;
-        for mut part in parts {
+        // One at a time: there may be more parts than files that may be open.
+        for (number, _) in (1..).zip(sizes) {
+            let Some(mut part) = self.open_part(digest, number)? else { return gone() };
             std::io::copy(&mut part, &mut writer)
                 .map_err(|error| Error::io("join the parts of a blob from", &self.path, error))?;
         }

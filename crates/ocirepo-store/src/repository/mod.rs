@@ -162,7 +162,7 @@ impl Repository {
     /// Finds the entries of `document` whose names a pattern matches; see [`name::resolve_glob`].
     ///
     /// # Errors
-    /// [`Error::NotFound`].
+    /// [`Error::NoMatch`].
     pub fn resolve_glob(&self, document: &Document, pattern: &glob::Pattern) -> Result<Vec<usize>> {
         name::resolve_glob(document, pattern, self.path())
     }

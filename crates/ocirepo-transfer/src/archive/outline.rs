@@ -18,9 +18,24 @@ use crate::error::{Error, Result, escape};
 pub(crate) struct Outline {
     /// Every member that lies where an image layout keeps its blobs, with its size in bytes.
     pub(crate) blobs: BTreeMap<Digest, u64>,
-    /// The documents, by their names in the archive.
-    documents: BTreeMap<String, Vec<u8>>,
+    /// The documents at the top, by name.
+    top: BTreeMap<String, Vec<u8>>,
+    /// The documents in a folder at the top, by name.
+    inside: BTreeMap<String, Inside>,
+    /// How large the documents are that are kept, in bytes.
+    kept: u64,
 }
+
+/// A document that may stand in one folder only: of two, neither is meant.
+#[derive(Debug)]
+enum Inside {
+    One { folder: String, bytes: Vec<u8> },
+    Several,
+}
+
+/// The largest that all documents may be together, in bytes: an index and a table of contents at
+/// their largest.
+const MAX_DOCUMENTS: u64 = 2 * MAX_INDEX;
 
 /// Whether bytes begin a tar. They are the first block, or everything there is.
 pub(crate) fn is_tar(head: &[u8]) -> bool {
@@ -50,11 +65,12 @@ fn outline<I: Input>(input: I, label: &str, wanted: &[&str]) -> Result<Outline> 
     while let Some(header) = headers.next().map_err(|fault| fault_of(label, fault))? {
         let name = (header.kind == Kind::File).then(|| paths::clean(&header.name)).flatten();
         match name.as_deref().filter(|name| is_wanted(name, wanted)) {
-            Some(name) => {
+            Some(name) if outline.keeps(name) => {
+                outline.make_room(&header, label)?;
                 let bytes = content(headers.input(), &header, label)?;
                 outline.put_document(name, bytes, label)?;
             }
-            None => see_end(headers.input(), &header, label)?,
+            _ => see_end(headers.input(), &header, label)?,
         }
         if let Some(digest) = name.as_deref().and_then(paths::blob_digest) {
             outline.put_blob(digest, &header, label)?;
@@ -66,29 +82,71 @@ fn outline<I: Input>(input: I, label: &str, wanted: &[&str]) -> Result<Outline> 
 
 /// At the top, or in a folder there.
 fn is_wanted(name: &str, wanted: &[&str]) -> bool {
-    let last = name.split_once('/').map_or(name, |(_, last)| last);
-    wanted.contains(&last)
+    wanted.contains(&in_folder(name).map_or(name, |(_, last)| last))
+}
+
+/// The folder and the name in it.
+fn in_folder(name: &str) -> Option<(&str, &str)> {
+    name.split_once('/')
 }
 
 impl Outline {
     /// A document at the top, or else in the only folder that has one of that name.
     pub(crate) fn document(&self, name: &str) -> Option<&[u8]> {
-        let mut inside = self
-            .documents
-            .iter()
-            .filter(|(key, _)| key.split_once('/').is_some_and(|(_, last)| last == name));
-        let only = inside.next().filter(|_| inside.next().is_none()).map(|(_, bytes)| bytes);
-        self.documents.get(name).or(only).map(Vec::as_slice)
+        let inside = || match self.inside.get(name)? {
+            Inside::One { bytes, .. } => Some(bytes),
+            Inside::Several => None,
+        };
+        self.top.get(name).or_else(inside).map(Vec::as_slice)
     }
 
+    /// Whether a document has to be read: not that of a second folder, which is never the one that is
+    /// meant, however many there are. It makes the first one ambiguous.
+    fn keeps(&mut self, name: &str) -> bool {
+        let Some((folder, last)) = in_folder(name) else { return true };
+        match self.inside.get(last) {
+            None => true,
+            Some(Inside::One { folder: first, .. }) if first == folder => true,
+            Some(Inside::One { bytes, .. }) => {
+                self.kept -= bytes.len() as u64;
+                self.inside.insert(last.to_owned(), Inside::Several);
+                false
+            }
+            Some(Inside::Several) => false,
+        }
+    }
+
+    /// Sees that a document may be kept beside the others.
+    fn make_room(&self, header: &Header, label: &str) -> Result<()> {
+        if self.kept.saturating_add(header.size) <= MAX_DOCUMENTS || header.size > MAX_INDEX {
+            return Ok(());
+        }
+        let reason = format!("with the documents before it, it is more than {} MiB", MAX_DOCUMENTS >> 20);
+        Err(Error::member(label, &header.name, reason))
+    }
+
+    /// Keeps a document, or sees that it is the one that is kept.
     fn put_document(&mut self, name: &str, bytes: Vec<u8>, label: &str) -> Result<()> {
-        match self.documents.get(name) {
-            Some(other) if *other != bytes => Err(differs(label, name)),
-            _ => {
-                self.documents.insert(name.to_owned(), bytes);
-                Ok(())
+        let before = match in_folder(name) {
+            None => self.top.get(name),
+            Some((_, last)) => match self.inside.get(last) {
+                Some(Inside::One { bytes, .. }) => Some(bytes),
+                Some(Inside::Several) | None => None,
+            },
+        };
+        match before {
+            Some(before) if *before != bytes => return Err(differs(label, name)),
+            Some(_) => return Ok(()),
+            None => self.kept += bytes.len() as u64,
+        }
+        match in_folder(name) {
+            None => drop(self.top.insert(name.to_owned(), bytes)),
+            Some((folder, last)) => {
+                let one = Inside::One { folder: folder.to_owned(), bytes };
+                self.inside.insert(last.to_owned(), one);
             }
         }
+        Ok(())
     }
 
     fn put_blob(&mut self, digest: Digest, header: &Header, label: &str) -> Result<()> {
@@ -191,6 +249,27 @@ mod tests {
         assert_eq!(two.document("index.json"), None);
         let deep = read(&tar(&[("a/b/index.json", b"{}")])).unwrap();
         assert_eq!(deep.document("index.json"), None);
+    }
+
+    #[test]
+    fn one_folder_has_its_document_kept_however_many_there_are() {
+        let names: Vec<String> = (0..100).map(|number| format!("{number}/index.json")).collect();
+        let members: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b"{}"[..])).collect();
+        let many = read(&tar(&members)).unwrap();
+        assert_eq!((many.document("index.json"), many.kept), (None, 0));
+        let again = read(&tar(&[("a/toc", b"1"), ("a/toc", b"1"), ("b/index.json", b"{}")])).unwrap();
+        assert_eq!((again.document("toc"), again.kept), (Some(&b"1"[..]), 3));
+        assert!(read(&tar(&[("a/toc", b"1"), ("a/toc", b"2")])).is_err());
+    }
+
+    #[test]
+    fn documents_are_bounded_together() {
+        let large = vec![b' '; usize::try_from(MAX_INDEX).unwrap()];
+        let two = [("a/toc", &large[..]), ("index.json", &large)];
+        assert!(outline_of_stream(&tar(&two)[..], "x", &["toc", "index.json"]).is_ok());
+        let three = tar(&[two[0], two[1], ("toc", b"{}")]);
+        let error = outline_of_stream(&three[..], "x", &["toc", "index.json"]).unwrap_err().to_string();
+        assert!(error.contains("128 MiB"), "{error}");
     }
 
     #[test]

@@ -13,8 +13,8 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result, escape};
 
-/// The largest inventory in JSON, in bytes: that of some million blobs.
-const MAX_JSON: u64 = 256 << 20;
+/// The largest inventory, in bytes: that of some million blobs.
+const MAX_SIZE: u64 = 256 << 20;
 
 /// The longest line, in bytes: a digest, a size, and room for more than that.
 const MAX_LINE: u64 = 4096;
@@ -54,7 +54,7 @@ pub(crate) fn read_inventory(mut reader: impl BufRead, label: &str) -> Result<BT
     match first {
         None => Ok(BTreeMap::new()),
         Some((b'{', _)) => read_json(reader, label),
-        Some(_) => read_text(reader, label),
+        Some(_) => read_text(reader, label, MAX_SIZE),
     }
 }
 
@@ -69,9 +69,9 @@ fn read_json(reader: impl Read, label: &str) -> Result<BTreeMap<Digest, u64>> {
         size: u64,
     }
     let mut bytes = Vec::new();
-    reader.take(MAX_JSON + 1).read_to_end(&mut bytes).map_err(|error| Error::read(label, error))?;
-    if bytes.len() as u64 > MAX_JSON {
-        return Err(bad(label, None, format!("it is more than {} MiB", MAX_JSON >> 20)));
+    reader.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(|error| Error::read(label, error))?;
+    if bytes.len() as u64 > MAX_SIZE {
+        return Err(too_large(label, MAX_SIZE));
     }
     check_json(&bytes).map_err(|reason| bad(label, None, escape(&reason)))?;
     let inventory: Inventory =
@@ -83,15 +83,17 @@ fn read_json(reader: impl Read, label: &str) -> Result<BTreeMap<Digest, u64>> {
     Ok(blobs)
 }
 
-fn read_text(mut reader: impl BufRead, label: &str) -> Result<BTreeMap<Digest, u64>> {
+fn read_text(mut reader: impl BufRead, label: &str, most: u64) -> Result<BTreeMap<Digest, u64>> {
     let mut blobs = BTreeMap::new();
     let mut line = Vec::new();
+    let mut left = most;
     for number in 1.. {
         line.clear();
         let mut limited = (&mut reader).take(MAX_LINE);
         if limited.read_until(b'\n', &mut line).map_err(|error| Error::read(label, error))? == 0 {
             break;
         }
+        left = left.checked_sub(line.len() as u64).ok_or_else(|| too_large(label, most))?;
         if let Some((digest, size)) = read_line(&line).map_err(|reason| bad(label, Some(number), reason))? {
             put(&mut blobs, digest, size).map_err(|reason| bad(label, Some(number), reason))?;
         }
@@ -131,6 +133,10 @@ fn put(blobs: &mut BTreeMap<Digest, u64>, digest: Digest, size: u64) -> Result<(
         }
         _ => Ok(()),
     }
+}
+
+fn too_large(label: &str, most: u64) -> Error {
+    bad(label, None, format!("it is more than {} MiB", most >> 20))
 }
 
 fn bad(label: &str, line: Option<u64>, reason: String) -> Error {
@@ -185,6 +191,15 @@ mod tests {
         for nothing in [&b""[..], b"\n", b"# none\n", b"\xef\xbb\xbf"] {
             assert!(read(nothing).unwrap().is_empty());
         }
+    }
+
+    #[test]
+    fn a_list_without_end_is_not_read_to_it() {
+        let endless = || io::BufReader::new(io::repeat(b'\n'));
+        let error = read_text(endless(), "have.txt", 1 << 20).unwrap_err().to_string();
+        assert!(error.contains("have.txt: it is more than 1 MiB"), "{error}");
+        assert!(read_text(&[b'\n'; 64][..], "have.txt", 64).is_ok());
+        assert!(read_text(&[b'\n'; 65][..], "have.txt", 64).is_err());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Which entries are exported: those that were asked for, what is about them, and of each only the
 //! platforms that were asked for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use ocirepo_store::Repository;
 use ocirepo_store::graph::{Class, Graph as Reached, closure};
@@ -48,10 +48,14 @@ pub(super) fn choose(
     }
 
     let about = companions(graph, &listed);
+    let before: HashMap<usize, Entry> =
+        listed.iter().map(|image| (image.position, image.entry.clone())).collect();
     let none = (&mut Vec::new(), &mut Vec::new());
     platform::keep(graph, &options.platforms, &about, &mut listed, none.0, none.1, &mut warnings)?;
     leave_strays(graph, &mut listed, &about, &mut warnings);
     for image in &mut listed {
+        let old = &before[&image.position];
+        keep_names(image, old)?;
         let label = image.entry.label(image.position);
         warnings.extend(image.warnings.drain(..).map(|warning| format!("{label}: {warning}")));
     }
@@ -65,6 +69,17 @@ pub(super) fn choose(
     }
     let reached = closure(repository, document, &roots, options.referrers)?.graph;
     Ok(Choice { listed, reached, warnings })
+}
+
+/// Gives what is left of an image the names of the image.
+fn keep_names(image: &mut Listed, old: &Entry) -> Result<()> {
+    let named = image.entry.with_names(old.image_name(), old.ref_name());
+    image.entry = named.map_err(|reason| Error::NoForm {
+        image: old.label(image.position),
+        format: "bundle",
+        reason: escape(&reason),
+    })?;
+    Ok(())
 }
 
 /// Leaves what is about another one of those that are chosen, and what is about that.

@@ -68,6 +68,8 @@ pub(super) fn gather(
     let mut blobs = contents::blobs(lock, &mut graph, &choice.reached, options)?;
     let mut made = BTreeMap::new();
     for (digest, bytes) in graph.made() {
+        // The repository may have what was made here from before, and so may the receiver.
+        blobs.required.retain(|blob| blob.digest != *digest);
         blobs.carried.insert(digest.clone(), bytes.len() as u64);
         made.insert(digest.clone(), bytes.clone());
     }

@@ -42,7 +42,7 @@ pub(super) fn blobs<'b>(
         name: paths::blob_name(digest),
         size,
         source: match made.get(digest) {
-            Some(bytes) => Source::Bytes(bytes.clone()),
+            Some(bytes) => Source::Bytes(bytes.as_slice().into()),
             None => Source::Blob(digest.clone()),
         },
     }));

@@ -1,6 +1,7 @@
 //! The members of an archive that is written: known, with their sizes, before the first byte.
 
 use std::io;
+use std::sync::Arc;
 
 use ocirepo_store::Digest;
 
@@ -22,7 +23,8 @@ pub(super) struct Member {
 pub(super) enum Source {
     Folder,
     Link(String),
-    Bytes(Vec<u8>),
+    /// Shared, because every volume has the same documents.
+    Bytes(Arc<[u8]>),
     /// A blob as it is stored.
     Blob(Digest),
     /// A layer in another form than it is stored in.
@@ -53,7 +55,7 @@ pub(super) struct Layer {
 
 impl Member {
     pub(super) fn bytes(name: impl Into<String>, bytes: Vec<u8>) -> Self {
-        Self { name: name.into(), size: bytes.len() as u64, source: Source::Bytes(bytes) }
+        Self { name: name.into(), size: bytes.len() as u64, source: Source::Bytes(bytes.into()) }
     }
 
     pub(super) fn folder(name: impl Into<String>) -> Self {
@@ -67,6 +69,15 @@ impl Member {
             Source::Bytes(_) | Source::Blob(_) | Source::Layer(_) | Source::Part { .. } | Source::Sums => {
                 Kind::File(self.size)
             }
+        }
+    }
+
+    /// The blob that it is made of, if it is one.
+    pub(super) fn blob(&self) -> Option<&Digest> {
+        match &self.source {
+            Source::Blob(digest) | Source::Part { blob: digest, .. } => Some(digest),
+            Source::Layer(layer) => Some(&layer.blob),
+            Source::Folder | Source::Link(_) | Source::Bytes(_) | Source::Sums => None,
         }
     }
 

@@ -25,7 +25,7 @@ mod tar;
 mod volumes;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 
 use ocirepo_store::index::Document;
@@ -143,7 +143,13 @@ pub fn plan_export<'r>(
     let sizes = sizes
         .collect::<std::io::Result<_>>()
         .map_err(|source| Error::Write { output: "the archive".to_owned(), source })?;
-    Ok(Export { lock, volumes, sizes, images, blobs: blobs.carried, toc, warnings })
+    let mut blobs = blobs.carried;
+    if toc.is_none() {
+        // Docker archives have no manifests, and the layers of one platform.
+        let members: HashSet<&Digest> = volumes.iter().flatten().filter_map(Member::blob).collect();
+        blobs.retain(|digest, _| members.contains(digest));
+    }
+    Ok(Export { lock, volumes, sizes, images, blobs, toc, warnings })
 }
 
 impl Export<'_> {

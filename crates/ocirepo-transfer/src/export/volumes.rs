@@ -33,30 +33,33 @@ pub(super) struct Whole<'e> {
     pub(super) made: &'e BTreeMap<Digest, Vec<u8>>,
 }
 
-/// The members of every volume, and the table that they share. A bundle that fits into one volume is
-/// one in a single piece.
+/// The members of every volume, and the table that they share.
+type Split = (Vec<Vec<Member>>, Toc);
+
+/// Splits a bundle. One that fits into a single volume stays in one piece.
 ///
 /// # Errors
-/// [`Error::VolumeTooSmall`].
-pub(super) fn split(whole: &Whole<'_>, limit: u64) -> Result<(Vec<Vec<Member>>, Toc)> {
+/// [`Error::VolumeTooSmall`] and [`Error::TooManyVolumes`].
+pub(super) fn split(whole: &Whole<'_>, limit: u64) -> Result<Split> {
     let single = whole.toc(whole.blobs.iter().map(|(digest, size)| plain(digest, *size)).collect(), 1);
     let mut members = layout::documents(&single, &whole.entries, None);
     members.extend(layout::blobs(whole.blobs.iter(), whole.made));
     if size(&members)? <= limit {
         return Ok((vec![members], single));
     }
-    let Some(room) = whole.room(limit)? else {
-        return Err(Error::VolumeTooSmall { size: limit, least: whole.least(limit)? });
-    };
-    let plan = pack(whole.blobs, room)?;
-    let volumes = plan.volumes;
-    let toc = whole.toc(plan.blobs, volumes);
-    let volumes: Vec<Vec<Member>> = (1..=volumes).map(|number| whole.volume(&toc, number)).collect();
-    for members in &volumes {
-        // The room was reckoned generously, so this is a mistake of ours.
-        debug_assert!(size(members)? <= limit, "a volume is larger than it may be");
+    if let Some(split) = whole.split(limit)? {
+        return Ok(split);
     }
-    Ok((volumes, toc))
+    let mut least = limit.max(LEAST_ROOM);
+    loop {
+        least = least.saturating_mul(2);
+        match whole.split(least) {
+            Ok(None) => {}
+            Ok(Some(_)) | Err(Error::TooManyVolumes { .. }) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::VolumeTooSmall { size: limit, least })
 }
 
 fn plain(digest: &Digest, size: u64) -> TocBlob {
@@ -67,70 +70,83 @@ fn size(members: &[Member]) -> Result<u64> {
     archive_size(members).map_err(|source| Error::Write { output: "the archive".to_owned(), source })
 }
 
-/// The longest number of a volume that is reckoned with, and of a part.
+/// The most volumes that there may be.
 const MAX_NUMBER: u32 = 99_999;
+/// So often the room for blobs is made smaller, because the table got longer for it.
+const MAX_TRIES: usize = 64;
 
 impl Whole<'_> {
     fn toc(&self, blobs: Vec<TocBlob>, volumes: u32) -> Toc {
         Toc::new(self.images.clone(), Vec::new(), blobs, self.required.clone(), volumes)
     }
 
-    /// How many bytes of a volume are left for blobs, whatever the numbers turn out to be.
-    fn room(&self, limit: u64) -> Result<Option<u64>> {
-        let spelled = |(digest, size): (&Digest, &u64)| {
-            // A part takes as many bytes in the table as this one.
-            let longest = Part { volume: MAX_NUMBER, size: limit };
-            let parts = if *size > limit / 2 { size / (limit / 8).max(1) + 3 } else { 0 };
-            let parts = vec![longest; usize::try_from(parts).unwrap_or(usize::MAX).min(1 << 20)];
-            TocBlob { digest: digest.clone(), size: *size, volume: Some(MAX_NUMBER), parts }
-        };
-        let toc = self.toc(self.blobs.iter().map(spelled).collect(), MAX_NUMBER);
-        let mut members = layout::documents(&toc, &self.entries, None);
-        members.insert(1, label(&toc, MAX_NUMBER));
-        members.extend(layout::folders(self.blobs.keys()));
-        let sums = sums_size(&members);
-        members.push(Member { name: SUMS.to_owned(), size: sums, source: Source::Sums });
-        // The checksums of blobs are reckoned with the blobs, but for what fills the last block.
-        let fixed = size(&members)? + 512;
-        Ok(limit.checked_sub(fixed).filter(|room| *room >= LEAST_ROOM))
+    /// Splits the bundle; `None` when a volume has no room beside the table. How long the table is
+    /// depends on how many parts it lists, and that on the room: so room is given up until it fits.
+    fn split(&self, limit: u64) -> Result<Option<Split>> {
+        let blank = |(digest, size): (&Digest, &u64)| TocBlob { volume: Some(1), ..plain(digest, *size) };
+        let toc = self.toc(self.blobs.iter().map(blank).collect(), 1);
+        let mut members = self.documents(&toc);
+        members.push(label(&toc, 1));
+        members.push(Member { name: SUMS.to_owned(), size: sums_size(&members), source: Source::Sums });
+        let Some(mut room) = limit.checked_sub(size(&members)?) else { return Ok(None) };
+        for _ in 0..MAX_TRIES {
+            if room < LEAST_ROOM {
+                return Ok(None);
+            }
+            let plan = pack(self.blobs, room)?;
+            let toc = self.toc(plan.blobs, plan.volumes);
+            let volumes = self.volumes(&toc);
+            let mut largest = 0;
+            for members in &volumes {
+                largest = largest.max(size(members)?);
+            }
+            match largest.checked_sub(limit) {
+                None | Some(0) => return Ok(Some((volumes, toc))),
+                Some(excess) => room = room.saturating_sub(excess.max(512)),
+            }
+        }
+        Ok(None)
     }
 
-    /// The least size of a volume that has room. The table is longer for smaller volumes, since it
-    /// lists their parts.
-    fn least(&self, too_small: u64) -> Result<u64> {
-        let (mut below, mut above) = (too_small, too_small.max(LEAST_ROOM));
-        while self.room(above)?.is_none() {
-            (below, above) = (above, above.saturating_mul(2));
-        }
-        while above - below > 1024 {
-            let middle = below + (above - below) / 2;
-            if self.room(middle)?.is_some() { above = middle } else { below = middle }
-        }
-        Ok(above)
-    }
-
-    fn volume(&self, toc: &Toc, number: u32) -> Vec<Member> {
-        let here = toc.blobs.iter().filter(|blob| blob.volume == Some(number));
-        let whole: BTreeMap<&Digest, &u64> = here.map(|blob| (&blob.digest, &blob.size)).collect();
+    /// The members that are the same in every volume.
+    fn documents(&self, toc: &Toc) -> Vec<Member> {
         let mut members = layout::documents(toc, &self.entries, None);
-        members.insert(1, label(toc, number));
-        members.extend(layout::blobs(whole.iter().map(|(digest, size)| (*digest, *size)), self.made));
+        members.extend(layout::folders(self.blobs.keys()));
+        members
+    }
+
+    fn volumes(&self, toc: &Toc) -> Vec<Vec<Member>> {
+        let count = toc.volumes as usize;
+        let mut whole: Vec<BTreeMap<&Digest, &u64>> = vec![BTreeMap::new(); count];
+        let mut parts: Vec<Vec<Member>> = vec![Vec::new(); count];
+        let at = |volume: u32| volume as usize - 1;
         for blob in &toc.blobs {
+            if let Some(volume) = blob.volume {
+                whole[at(volume)].insert(&blob.digest, &blob.size);
+            }
             let mut offset = 0;
             for (k, part) in (1..).zip(&blob.parts) {
-                if part.volume == number {
-                    members.push(Member {
-                        name: part_name(&blob.digest, k),
-                        size: part.size,
-                        source: Source::Part { blob: blob.digest.clone(), of: blob.size, offset },
-                    });
-                }
+                parts[at(part.volume)].push(Member {
+                    name: part_name(&blob.digest, k),
+                    size: part.size,
+                    source: Source::Part { blob: blob.digest.clone(), of: blob.size, offset },
+                });
                 offset += part.size;
             }
         }
-        let size = sums_size(&members);
-        members.push(Member { name: SUMS.to_owned(), size, source: Source::Sums });
-        members
+        let documents = layout::documents(toc, &self.entries, None);
+        let volumes = (1..).zip(whole.iter().zip(parts));
+        volumes
+            .map(|(number, (whole, parts))| {
+                let mut members = documents.clone();
+                members.insert(1, label(toc, number));
+                members.extend(layout::blobs(whole.iter().map(|(digest, size)| (*digest, *size)), self.made));
+                members.extend(parts);
+                let size = sums_size(&members);
+                members.push(Member { name: SUMS.to_owned(), size, source: Source::Sums });
+                members
+            })
+            .collect()
     }
 }
 
@@ -151,7 +167,7 @@ fn sums_size(members: &[Member]) -> u64 {
 }
 
 /// A volume with less room than this is of no use.
-const LEAST_ROOM: u64 = 64 << 10;
+const LEAST_ROOM: u64 = 16 << 10;
 /// A part smaller than this share of the room is not worth a cut.
 const LEAST_SHARE: u64 = 16;
 
@@ -161,38 +177,38 @@ struct Plan {
     volumes: u32,
 }
 
-/// Puts every blob into the first volume that has room for it, the largest first; what is larger than
-/// a volume is cut before that, into pieces as large as can be.
+/// Puts every blob into the volume that it fills best, the largest first; what is larger than a volume
+/// is cut before that, into pieces as large as can be.
 fn pack(blobs: &BTreeMap<Digest, u64>, room: u64) -> Result<Plan> {
-    let mut left: Vec<u64> = Vec::new();
-    let mut placed: Vec<TocBlob> = Vec::with_capacity(blobs.len());
     let mut by_size: Vec<(&Digest, u64)> = blobs.iter().map(|(digest, size)| (digest, *size)).collect();
     by_size.sort_unstable_by_key(|(digest, size)| (std::cmp::Reverse(*size), *digest));
-    // Volumes before this one have room for nothing that is still to come.
-    let mut full: BTreeSet<usize> = BTreeSet::new();
+    let mut placed: Vec<TocBlob> = Vec::with_capacity(blobs.len());
+    // What is left of each volume; what is larger than one comes first.
+    let mut left: Vec<u64> = Vec::new();
+    let mut small = Vec::new();
     for (digest, size) in by_size {
         let cost = cost(&paths::blob_name(digest), size)?;
         if cost > room {
             placed.push(cut(digest, size, room, &mut left)?);
-            continue;
+        } else {
+            small.push((digest, size, cost));
         }
-        let fits = (0..left.len()).find(|n| !full.contains(n) && left[*n] >= cost);
-        let at = fits.unwrap_or_else(|| {
-            left.push(room);
-            left.len() - 1
+    }
+    let mut by_room: BTreeSet<(u64, usize)> = left.iter().copied().zip(0..).collect();
+    let mut volumes = left.len();
+    for (digest, size, cost) in small {
+        let fits = by_room.range((cost, 0)..).next().copied();
+        let (free, at) = fits.unwrap_or_else(|| {
+            volumes += 1;
+            (room, volumes - 1)
         });
-        left[at] -= cost;
-        if left[at] < SMALLEST {
-            full.insert(at);
-        }
+        by_room.remove(&(free, at));
+        by_room.insert((free - cost, at));
         placed.push(TocBlob { volume: Some(number(at)?), ..plain(digest, size) });
     }
     placed.sort_unstable_by(|a, b| a.digest.cmp(&b.digest));
-    Ok(Plan { blobs: placed, volumes: u32::try_from(left.len()).unwrap_or(MAX_NUMBER) })
+    Ok(Plan { blobs: placed, volumes: u32::try_from(volumes).unwrap_or(MAX_NUMBER) })
 }
-
-/// What the smallest of blobs takes.
-const SMALLEST: u64 = 1024;
 
 /// What a member takes in a volume, its checksum included.
 fn cost(name: &str, size: u64) -> Result<u64> {
@@ -243,6 +259,9 @@ mod tests {
     fn no_volume_is_larger_than_it_may_be_and_every_byte_is_in_one() {
         let made = BTreeMap::new();
         for (sizes, limit) in [
+            // The table takes more than half of a volume.
+            (vec![90_000; 1000], 260_000),
+            (vec![2_000_000; 40], 140_000),
             (vec![100_000; 20], 300_000),
             (vec![1, 0, 5_000_000, 3, 777, 1_000_000, 250_000], 400_000),
             (vec![10_000_000, 9_999_999, 12], 200_000),

@@ -77,15 +77,11 @@ pub(super) fn compressed(
             )
         });
         let written = archive(carrier, members, &mut State::default(), &mut writer, label, progress);
-        if written.is_err() {
-            // The encoder sees the end of its input, and what it made is thrown away with the rest.
-            drop(writer);
-            let _ = encoder.join();
-            return written;
-        }
         drop(writer);
         match encoder.join() {
-            Ok(encoded) => encoded.map_err(|error| refused(label, error)),
+            // What stopped the encoder comes before what noticed that it had stopped.
+            Ok(Err(error)) => Err(refused(label, error)),
+            Ok(Ok(())) => written,
             Err(panic) => std::panic::resume_unwind(panic),
         }
     })

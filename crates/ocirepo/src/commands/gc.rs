@@ -72,6 +72,7 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
         print_json(&plan, &swept, args.dry_run)?;
     } else {
         print(&plan, &swept, args.dry_run, context)?;
+        context.say_what_waits(&repository);
     }
     for refusal in &plan.refusals {
         explain(refusal, context);

@@ -37,6 +37,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     let (sources, references): (Vec<&String>, Vec<&String>) =
         args.what.iter().partition(|word| look::is_source(word));
+    let mut whole = None;
     let report = match (sources.as_slice(), references.first()) {
         ([], _) => {
             let options = Options { quick: args.quick, queries: args.what.clone() };
@@ -45,7 +46,9 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
                 Some(word) => look::or_no_path(opened, word)?,
                 None => opened?,
             };
-            verify::verify(&repository, &options, &context.reporter())?
+            let report = verify::verify(&repository, &options, &context.reporter())?;
+            whole = references.is_empty().then_some(repository);
+            report
         }
         (sources, None) => of_sources(sources, args.quick, context, verb)?,
         ([source, ..], Some(reference)) => {
@@ -60,6 +63,9 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
         print_json(&report)?;
     } else {
         print(&report, args.quick, !sources.is_empty(), context)?;
+        if let Some(repository) = &whole {
+            context.say_what_waits(repository);
+        }
     }
     Ok(if report.has_errors() { Code::Corrupt } else { Code::Ok })
 }

@@ -48,6 +48,7 @@ pub(super) fn run(
     // The repository writes names by its policy, whatever they are here.
     let options = ExportOptions { names: None, ..options.clone() };
     let plan = plan_copy(lock, document, wanted, &options)?;
+    let policy = || super::names(args).map_or_else(|| lock.policy(document), Ok);
     let copied = match &target {
         Some(target) if args.dry_run => {
             let target = target.lock_reading()?;
@@ -60,15 +61,14 @@ pub(super) fn run(
         }
         None if args.dry_run => {
             let nowhere = tempfile::tempdir()?;
-            let init = InitOptions::default();
+            let init = InitOptions { policy: Some(policy()?), adopt: false };
             let (target, _) = Repository::init(nowhere.path(), init, settings)?;
             let target = target.lock_reading()?;
             let ingest = target.rehearse(&std::env::temp_dir());
             plan.copy(ingest, how, &reporter)?
         }
         None => {
-            let policy = super::names(args).map_or_else(|| lock.policy(document), Ok)?;
-            let init = InitOptions { policy: Some(policy), adopt: false };
+            let init = InitOptions { policy: Some(policy()?), adopt: false };
             let (target, _) = Repository::init(&args.output, init, settings)?;
             let target = target.lock_shared()?;
             plan.copy(target.ingest()?, how, &reporter)?

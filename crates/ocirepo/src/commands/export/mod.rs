@@ -207,10 +207,13 @@ impl Args {
 
     /// What does not go together.
     fn check(&self) -> Result<(), UsageError> {
-        let is_stdout = self.output.as_os_str() == "-";
+        let is_stdout = output::is_stdout(&self.output);
         let is_dir = self.archive == TypeArg::Dir;
         let is_layout = is_dir || self.archive == TypeArg::Oci;
+        let piped = self.have.iter().filter(|path| path.as_os_str() == "-").count()
+            + usize::from(self.list.as_deref() == Some("-"));
         let wrong = [
+            (piped > 1, "only one list can come from standard input: -f and --have name a file otherwise"),
             ((self.link || self.replace) && !is_dir, "--link and --replace are for --type dir"),
             (is_dir && is_stdout, "--type dir writes a directory: name one with -o"),
             (
@@ -293,7 +296,7 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     };
     let written =
         if args.dry_run { planned(&export, &output) } else { output::write(&export, &output, &reporter)? };
-    if !args.dry_run && output.is_split {
+    if !args.dry_run && !output::is_stdout(output.path) {
         warn_of_leftovers(&output, written.len(), context);
     }
     report(args, &export, &written, context)?;
@@ -306,11 +309,12 @@ fn planned(export: &Export<'_>, output: &Output<'_>) -> Vec<Written> {
     sizes.map(|(number, &bytes)| Written { path: output.file(number), bytes, sha256: None }).collect()
 }
 
-/// A volume of an earlier, larger bundle is easily taken for one of this.
+/// What an earlier export left is easily taken for a part of this one.
 fn warn_of_leftovers(output: &Output<'_>, volumes: usize, context: &Context) {
     let next = output.file(u32::try_from(volumes).unwrap_or(u32::MAX).saturating_add(1));
-    if next.exists() {
-        context.warn(&format!("{} is there from another export and no part of this one", next.display()));
+    let left = [(output.is_split, next), (!output.sums, output.sums_path())];
+    for (_, path) in left.iter().filter(|(is_left, path)| *is_left && path.exists()) {
+        context.warn(&format!("{} is there from another export and no part of this one", path.display()));
     }
 }
 
@@ -319,7 +323,7 @@ fn report(args: &Args, export: &Export<'_>, written: &[Written], context: &Conte
     let required = export.toc.as_ref().map(|toc| toc.required.as_slice()).unwrap_or_default();
     let required_bytes: u64 = required.iter().map(|blob| blob.size).sum();
     // Standard output may be the archive itself.
-    let is_free = args.dry_run || args.output.as_os_str() != "-";
+    let is_free = args.dry_run || !output::is_stdout(&args.output);
     if context.format == Format::Json {
         let images: Vec<_> = export
             .images

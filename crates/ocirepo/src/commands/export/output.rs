@@ -36,7 +36,7 @@ pub(super) fn write(
     output: &Output<'_>,
     progress: &dyn Progress,
 ) -> Result<Vec<Written>> {
-    if output.path.as_os_str() == "-" {
+    if is_stdout(output.path) {
         return write_stdout(export, output, progress);
     }
     // All files get their names at the end, so that a failure leaves none of them.
@@ -63,6 +63,11 @@ pub(super) fn write(
     Ok(written)
 }
 
+/// Whether standard output is meant, by whatever name.
+pub(super) fn is_stdout(path: &Path) -> bool {
+    ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| path == Path::new(name))
+}
+
 fn write_stdout(export: &Export<'_>, output: &Output<'_>, progress: &dyn Progress) -> Result<Vec<Written>> {
     // What is binary has no lines to wait for, as the usual handle does.
     let stdout = io::stdout().as_fd().try_clone_to_owned().context("cannot write standard output")?;
@@ -76,7 +81,13 @@ fn write_stdout(export: &Export<'_>, output: &Output<'_>, progress: &dyn Progres
             Ok((Counting::new(stdout, false), "standard output".to_owned()))
         },
         &mut |_, out| {
-            let (_, bytes, sha256) = out.finish();
+            let (file, bytes, sha256) = out.finish();
+            // Pipes cannot be synced; a file behind a redirection can.
+            if let Err(error) = file.sync_all()
+                && !matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
+            {
+                return Err(anyhow::Error::new(error).context("cannot write standard output"));
+            }
             written.push(Written { path: output.path.to_owned(), bytes, sha256 });
             Ok(())
         },

@@ -1,13 +1,19 @@
 //! What to export: the words on the command line, and those in a file.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
+use std::io::Read;
 
 use anyhow::{Context as _, Result};
 use ocirepo_store::Repository;
 use ocirepo_store::index::Document;
 
 use crate::exit::UsageError;
+
+/// The largest list, in bytes: that of some hundred thousand names.
+const MAX_LIST: u64 = 64 << 20;
+
+/// What some editors begin a file with.
+const MARK: char = '\u{feff}';
 
 /// One reference or pattern, and where it was listed.
 #[derive(Debug)]
@@ -24,26 +30,61 @@ pub(super) fn read(references: &[String], list: Option<&str>) -> Result<Option<V
     let mut queries: Vec<Query> =
         references.iter().map(|text| Query { text: text.clone(), listed: None }).collect();
     if let Some(path) = list {
-        let text = if path == "-" {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).context("cannot read the list from standard input")?;
-            text
-        } else {
-            std::fs::read_to_string(path).with_context(|| format!("cannot read the list {path}"))?
-        };
+        let before = queries.len();
+        let text = read_list(path)?;
         for (number, line) in text.lines().enumerate() {
             let text = line.split(" #").next().unwrap_or_default().trim();
             if text.is_empty() || text.starts_with('#') {
                 continue;
             }
-            let at = format!("{path}, line {}", number + 1);
+            let at = format!("{}, line {}", named(path), number + 1);
             if text.contains(char::is_whitespace) {
                 return Err(UsageError(format!("{at}: a line is one reference or pattern")).into());
             }
             queries.push(Query { text: text.to_owned(), listed: Some(at) });
         }
+        if queries.len() == before {
+            return Err(UsageError(format!("{}: the list is empty", named(path))).into());
+        }
     }
     Ok(Some(queries))
+}
+
+/// The text of a list, without the mark that some editors put at the beginning of a file.
+fn read_list(path: &str) -> Result<String> {
+    let context = || format!("cannot read the list {}", named(path));
+    let bytes = if path == "-" {
+        read_bounded(std::io::stdin().lock())
+    } else {
+        std::fs::File::open(path).and_then(read_bounded)
+    };
+    let bytes = bytes.with_context(context)?;
+    if bytes.len() as u64 > MAX_LIST {
+        let reason = format!("{}: the list is more than {} MiB", named(path), MAX_LIST >> 20);
+        return Err(UsageError(reason).into());
+    }
+    let text = String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'));
+    let Some(mut text) = text else {
+        let reason = format!(
+            "{}: the list is not plain text; PowerShell writes UTF-16, which has to be made UTF-8",
+            named(path)
+        );
+        return Err(UsageError(reason).into());
+    };
+    if text.starts_with(MARK) {
+        text.drain(..MARK.len_utf8());
+    }
+    Ok(text)
+}
+
+fn read_bounded(reader: impl Read) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(MAX_LIST + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn named(path: &str) -> &str {
+    if path == "-" { "standard input" } else { path }
 }
 
 /// The positions of the entries that are meant, each once.

@@ -3,7 +3,7 @@
 //! A store keeps what is about a living image, listed or not, and an export carries it. What a bundle
 //! has of that comes in with the image.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use ocirepo_store::Digest;
 use ocirepo_store::graph::{
@@ -30,22 +30,20 @@ impl Walk<'_, '_, '_> {
                 about.entry(subject).or_default().push(descriptor);
             }
         }
-        loop {
-            let documents: HashSet<&Digest> =
-                self.documents.iter().map(|found| &found.descriptor.digest).collect();
-            let found: Vec<Digest> =
-                about.keys().filter(|subject| documents.contains(subject)).cloned().collect();
-            if found.is_empty() {
-                return Ok(());
-            }
+        let mut judged = 0;
+        while judged < self.documents.len() {
+            // Each document is judged once: a chain of referrers is as long as a bundle makes it.
+            let newer = &self.documents[judged..];
             let mut steps: Vec<Descriptor> =
-                found.iter().filter_map(|subject| about.remove(subject)).flatten().collect();
+                newer.iter().filter_map(|found| about.remove(&found.descriptor.digest)).flatten().collect();
+            judged = self.documents.len();
             steps.sort_by(|a, b| a.digest.cmp(&b.digest));
             for descriptor in steps {
                 self.labels.entry(descriptor.digest.clone()).or_insert_with(|| descriptor.digest.to_string());
                 self.follow(Step { descriptor, link: Some(Link::Referrer), is_sized: true, in_index: true })?;
             }
         }
+        Ok(())
     }
 
     /// Whether something that was found names a blob, or it is an entry.
