@@ -134,7 +134,7 @@ fn what_is_not_there() {
     let state = State::two_images();
     fails_cleanly(&state, &["c:3"], 3, &["library/c:3"]);
     fails_cleanly(&state, &[A, "c:3"], 3, &["library/c:3"]);
-    fails_cleanly(&state, &["quay.io/*"], 3, &["quay.io/*"]);
+    fails_cleanly(&state, &["quay.io/*"], 3, &["no image matches \"quay.io/*\"", "ls --names"]);
     let list = state.ocirepo.scratch("list");
     fs::write(&list, format!("{A}\n\n# a comment\nc:3\n")).unwrap();
     fails_cleanly(&state, &["-f", list.to_str().unwrap()], 3, &["line 4", "library/c:3"]);
@@ -157,6 +157,8 @@ fn words_that_do_not_go_together() {
         &["--compress", "lz4"],
         &["--compress", "zstd:99"],
         &["--platform", "amd64/"],
+        &["-f", "-", "--have", "-"],
+        &["--have", "-", "--have", "-"],
     ] {
         run(&state.ocirepo, &out.join("x.tar"), args).fails_with(2);
     }
@@ -195,8 +197,55 @@ fn what_is_asked_for_by_pattern_list_and_digest() {
     let args = ["export", "-f", "-", "-o", path.to_str().unwrap()];
     state.ocirepo.run_with_stdin(&args, "b:2\n").ok();
     assert!(fs::read(&path).unwrap() == export(&state.ocirepo, &[B]).bytes);
-    let empty = state.ocirepo.run_with_stdin(&["export", "-f", "-", "-o", "-"], "\n# nothing\n");
-    assert!(!empty.status.success(), "an empty list is not everything");
+}
+
+#[test]
+fn lists_of_other_editors_and_lists_of_nothing() {
+    let state = State::two_images();
+    let list = state.ocirepo.scratch("list");
+    fs::write(&list, "\u{feff}b:2\r\n").unwrap();
+    let list = list.to_str().unwrap();
+    assert!(export(&state.ocirepo, &["-f", list]).bytes == export(&state.ocirepo, &[B]).bytes);
+    let path = out(&state.ocirepo).join("x.tar");
+    let refused = |args: &[&str], text: &str| {
+        run(&state.ocirepo, &path, args).fails_with(2).says(text);
+        assert!(!path.exists());
+    };
+    // An empty list is not everything, nor is it the list that was meant.
+    for nothing in ["", "\u{feff}", "\n# nothing\r\n"] {
+        fs::write(list, nothing).unwrap();
+        refused(&["-f", list], &format!("{list}: the list is empty"));
+        refused(&["-f", list, A], "the list is empty");
+        let piped = state.ocirepo.run_with_stdin(&["export", "-f", "-", "-o", "-"], nothing);
+        piped.fails_with(2).says("standard input: the list is empty");
+    }
+    fs::write(list, b"\xff\xfeb\0:\x002\0").unwrap();
+    refused(&["-f", list], "UTF-16");
+    File::options().write(true).open(list).unwrap().set_len((64 << 20) + 1).unwrap();
+    refused(&["-f", list], "more than 64 MiB");
+}
+
+#[test]
+fn hints_are_for_those_who_export() {
+    let state = State::two_images();
+    let hint = |args: &[&str], code: i32| {
+        let output = run(&state.ocirepo, &state.ocirepo.scratch("x.tar"), args).fails_with(code);
+        output.stderr.lines().find(|line| line.starts_with("hint:")).unwrap_or_default().to_owned()
+    };
+    assert_eq!(hint(&["zzz*"], 3), "hint: `ocirepo ls --names` lists the names");
+    let platform = hint(&["--platform", "plan9/mips"], 3);
+    assert!(platform.contains("ocirepo inspect NAME") && !platform.contains("--select"), "{platform}");
+
+    let strange = state.ocirepo.scratch("strange");
+    fs::create_dir(&strange).unwrap();
+    fs::write(strange.join("notes"), "mine").unwrap();
+    let strange = strange.to_str().unwrap();
+    let dir = ["export", "--type", "dir", "-o", strange];
+    for args in [&dir[..], &["export", "--have", strange, "-o", "x.tar"], &["diff", strange, "."]] {
+        let output = state.ocirepo.run(args);
+        assert!(output.stderr.contains("hint: check the path"), "{args:?}: {}", output.stderr);
+        assert!(!output.stderr.contains("-C"), "{args:?}: {}", output.stderr);
+    }
 }
 
 #[test]

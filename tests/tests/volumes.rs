@@ -77,6 +77,10 @@ fn one_line_says_what_was_taken_and_what_is_needed() {
     for text in [&bundle.id[7..19], "3/7", "1, 3, 5, 7", "docker.io/test/both:1"] {
         assert!(table.contains(text), "{text}: {table}");
     }
+    for verb in ["gc", "verify"] {
+        let output = ocirepo.run(&[verb]).ok();
+        assert!(output.stderr.contains("B of 1 bundle waiting for volumes"), "{verb}: {}", output.stderr);
+    }
     let rest = [1, 3, 5, 7].map(|number| bundle.volume(number));
     let lines = ocirepo.run(&[&["add"][..], &rest].concat()).ok().stdout;
     assert!(lines.contains("volume 7 of 7 taken; the bundle is complete\nadded "), "{lines}");

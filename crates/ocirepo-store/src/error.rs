@@ -106,6 +106,16 @@ pub enum Error {
         /// `reference@digest` of each image that claims it.
         holders: Vec<String>,
     },
+    /// A name was to be given only if it stands for nothing else, and it does.
+    #[error("{name} stands for {held}, and would move to {digest}")]
+    NameHeld {
+        /// The name.
+        name: String,
+        /// What it stands for.
+        held: String,
+        /// What it would stand for.
+        digest: String,
+    },
     /// A conversion to the `tag` policy would make ref.names collide.
     #[error("{} ref.names would name more than one image: {}", conflicts.len(), conflicts.join("; "))]
     PolicyConflict {
@@ -241,6 +251,7 @@ impl Error {
             | Self::NoPlatform { .. }
             | Self::TagConflict { .. }
             | Self::TagTwice { .. }
+            | Self::NameHeld { .. }
             | Self::PolicyConflict { .. } => ErrorKind::Conflict,
             Self::LockTimeout { .. } => ErrorKind::LockTimeout,
             Self::InvalidReference { .. } | Self::InvalidDigest(_) => ErrorKind::Usage,

@@ -263,6 +263,20 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// What came of a bundle is not what it was, or was forged. It has been taken away.
+    #[error(
+        "bundle {bundle}: what waited of {} is damaged; {} needed again",
+        list(&spelled(digests)),
+        numbered(volumes)
+    )]
+    WaitingDamaged {
+        /// The bundle.
+        bundle: Digest,
+        /// The blobs that were damaged.
+        digests: Vec<Digest>,
+        /// The volumes that hold them.
+        volumes: Vec<u32>,
+    },
     /// No bundle of that id waits for volumes.
     #[error("no bundle {wanted} waits for volumes{}", some(bundles))]
     NoSuchBundle {
@@ -288,7 +302,7 @@ pub enum Error {
         option: &'static str,
     },
     /// A volume has no room for what every volume has to hold.
-    #[error("a volume of {size} bytes is too small: the table of contents alone needs one of {least}")]
+    #[error("volumes of {size} bytes are too small for this bundle; {least} bytes would do")]
     VolumeTooSmall {
         /// The size that was asked for, in bytes.
         size: u64,
@@ -358,6 +372,7 @@ impl Error {
             | Self::BadInventory { .. }
             | Self::BadMember { .. }
             | Self::BadVolume { .. }
+            | Self::WaitingDamaged { .. }
             | Self::BadBlob { .. }
             | Self::BadSize { .. }
             | Self::BadLayer { .. }
@@ -408,6 +423,19 @@ fn line_of(line: Option<u64>) -> String {
 
 fn count(blobs: usize) -> String {
     if blobs == 1 { "a blob".to_owned() } else { format!("{blobs} blobs") }
+}
+
+fn spelled(digests: &[Digest]) -> Vec<String> {
+    digests.iter().map(ToString::to_string).collect()
+}
+
+/// Volumes as the subject of a sentence, with its verb.
+fn numbered(volumes: &[u32]) -> String {
+    let numbers: Vec<String> = volumes.iter().map(ToString::to_string).collect();
+    match volumes {
+        [only] => format!("volume {only} is"),
+        _ => format!("volumes {} are", list(&numbers)),
+    }
 }
 
 /// What there is instead, if there is anything.

@@ -150,6 +150,9 @@ fn transfer_hint(error: &TransferError) -> Option<&'static str> {
         TransferError::BadVolume { .. } => {
             "nothing of this volume was kept; those that came before wait on, see `ocirepo ls --pending`"
         }
+        TransferError::WaitingDamaged { .. } => {
+            "what is damaged was taken away; the rest waits on, see `ocirepo ls --pending`"
+        }
         TransferError::VolumeAsItIs { .. } => {
             "add all volumes as they are, then use `ocirepo tag`, `ocirepo rm` or `ocirepo export --platform`"
         }
@@ -252,7 +255,7 @@ fn store_hint(error: &StoreError, repository: &Path) -> Option<String> {
     }
     if error.is_not_writable() {
         return Some(
-            "nothing may be written there: check the owner and the permissions, or work on a copy".to_owned(),
+            "that is not permitted there: check the owner and the permissions, or work on a copy".to_owned(),
         );
     }
     Some(match error {

@@ -295,13 +295,20 @@ impl Dir {
     }
 
     /// Gives the file `name` here a second name, `new_name` in `target`. `false` where that is not to
-    /// be had: on another file system, or when this one has no links or not for us.
+    /// be had: on another file system, when this one has no links or not for us, or when the file has
+    /// gone or is just being replaced.
     pub(crate) fn link(&self, name: &str, target: &Self, new_name: &str) -> Result<bool> {
         match rustix::fs::linkat(&self.fd, name, &target.fd, new_name, AtFlags::empty()) {
             Ok(()) => Ok(true),
-            Err(Errno::XDEV | Errno::PERM | Errno::ACCESS | Errno::MLINK | Errno::NOTSUP | Errno::NOSYS) => {
-                Ok(false)
-            }
+            Err(
+                Errno::XDEV
+                | Errno::PERM
+                | Errno::ACCESS
+                | Errno::MLINK
+                | Errno::NOTSUP
+                | Errno::NOSYS
+                | Errno::NOENT,
+            ) => Ok(false),
             Err(errno) => Err(target.error("link a file to", new_name, errno)),
         }
     }

@@ -60,7 +60,8 @@ impl PendingBundle {
         let mut seen = Vec::with_capacity(places.len());
         for place in places {
             let Some((file, stat)) = dir.open_file(&place.name())? else { return Ok(None) };
-            feed(&mut hasher, file).map_err(|error| Error::io("read", dir.path().join(place.name()), error))?;
+            feed(&mut hasher, file)
+                .map_err(|error| Error::io("read", dir.path().join(place.name()), error))?;
             seen.push(stat.identity);
         }
         Ok(Some((hasher.finish(), seen)))

@@ -63,7 +63,7 @@ pub struct RemovalPlan {
 /// Decides what goes, without changing anything.
 ///
 /// # Errors
-/// [`Error::NotFound`] and [`Error::Ambiguous`], when a query or a pattern does not select.
+/// [`Error::NotFound`], [`Error::Ambiguous`] and [`Error::NoMatch`], when a query or a pattern does not select.
 pub fn plan(repository: &Repository, document: &Document, selection: &Selection) -> Result<RemovalPlan> {
     let mut selected: BTreeMap<usize, Reason> = BTreeMap::new();
     for query in &selection.queries {

@@ -28,6 +28,9 @@ pub(crate) fn part_name(blob: &Digest, number: u32) -> String {
 /// The version of the format.
 const VERSION: u32 = 1;
 
+/// The most volumes of a bundle and parts of a blob: what export numbers with five digits.
+const MOST: usize = 100_000;
+
 /// What a bundle holds, and what it needs.
 #[derive(Debug, Clone)]
 pub struct Toc {
@@ -178,6 +181,9 @@ impl Toc {
         if self.volumes == 0 {
             return Err("it has no volumes".to_owned());
         }
+        if self.volumes as usize > MOST {
+            return Err(format!("it has {} volumes; there can be {MOST}", self.volumes));
+        }
         let mut seen: BTreeSet<&Digest> = BTreeSet::new();
         let digests = self.blobs.iter().map(|blob| &blob.digest);
         for digest in digests.chain(self.required.iter().map(|blob| &blob.digest)) {
@@ -186,6 +192,13 @@ impl Toc {
             }
         }
         for blob in &self.blobs {
+            if blob.parts.len() > MOST {
+                let parts = blob.parts.len();
+                return Err(format!("{} is in {parts} parts; there can be {MOST}", blob.digest));
+            }
+            if blob.parts.iter().any(|part| part.size == 0) {
+                return Err(format!("a part of {} is empty", blob.digest));
+            }
             let numbers = blob.volume.into_iter().chain(blob.parts.iter().map(|part| part.volume));
             if let Some(number) = numbers.clone().find(|number| *number == 0 || *number > self.volumes) {
                 return Err(format!("{} is in volume {number} of {}", blob.digest, self.volumes));
@@ -199,5 +212,25 @@ impl Toc {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_with_empty_parts_or_more_parts_and_volumes_than_export_writes_is_refused() {
+        let parse = |volumes: u32, sizes: &[u64]| {
+            let parts = sizes.iter().map(|&size| Part { volume: 1, size }).collect();
+            let digest = Digest::sha256(b"blob");
+            let blob = TocBlob { digest, size: sizes.iter().sum(), volume: None, parts };
+            Toc::parse(&Toc::new(Vec::new(), Vec::new(), vec![blob], Vec::new(), volumes).to_bytes())
+        };
+        let refused = |volumes: u32, sizes: &[u64]| parse(volumes, sizes).unwrap_err();
+        assert!(parse(100_000, &vec![1; 100_000]).is_ok());
+        assert!(refused(2, &[1, 0, 1]).contains("is empty"));
+        assert!(refused(2, &vec![1; 100_001]).contains("100001 parts"));
+        assert!(refused(100_001, &[1]).contains("100001 volumes"));
     }
 }

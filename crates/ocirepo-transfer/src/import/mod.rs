@@ -32,8 +32,11 @@ pub(crate) mod task;
 mod v1;
 pub(crate) mod volumes;
 
+use std::collections::HashMap;
 use std::io::Read;
 
+use ocirepo_store::index::Document;
+use ocirepo_store::index::edit::Put;
 use ocirepo_store::ingest::{Counts, Ingest};
 use ocirepo_store::{Digest, Progress};
 
@@ -113,18 +116,65 @@ pub fn import_stream(
 
 fn finish(ingest: Ingest<'_>, opened: Opened<'_>, options: &ImportOptions) -> Result<Imported> {
     match opened {
-        Opened::Whole(plan) => commit(ingest, plan, options),
-        Opened::Volume(taken) => finish_volume(ingest, taken, options),
+        Opened::Whole(plan) => commit(ingest, plan, options, Names::Move),
+        Opened::Volume(taken) => finish_volume(ingest, taken, options, Names::Move),
     }
 }
 
-fn finish_volume(ingest: Ingest<'_>, taken: Taken<'_>, options: &ImportOptions) -> Result<Imported> {
+/// What becomes of a name that stands for something else.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// It moves to what comes in.
+    Move,
+    /// It stays, and nothing comes in: nobody asked for this now.
+    Stay,
+}
+
+impl Names {
+    /// Refuses names that stand for something else in `index`, if they are to stay.
+    fn check<'n>(
+        self,
+        index: &Document,
+        mut named: impl Iterator<Item = (String, &'n str)>,
+    ) -> Result<(), ocirepo_store::Error> {
+        if self == Self::Move {
+            return Ok(());
+        }
+        let mut holders: HashMap<String, Vec<&str>> = HashMap::new();
+        for entry in index.entries() {
+            let Some(name) = entry.name() else { continue };
+            holders.entry(name.to_string()).or_default().push(entry.digest_text().unwrap_or("?"));
+        }
+        named.try_for_each(|(name, digest)| {
+            let mut held = holders.get(&name).into_iter().flatten();
+            match held.find(|held| **held != digest) {
+                Some(&held) => {
+                    let (held, digest) = (held.to_owned(), digest.to_owned());
+                    Err(ocirepo_store::Error::NameHeld { name, held, digest })
+                }
+                None => Ok(()),
+            }
+        })
+    }
+}
+
+/// What an entry is called, and its digest; nothing for a nameless one.
+fn named(put: &Put) -> Option<(String, &str)> {
+    Some((put.name.as_ref()?.to_string(), put.entry.digest_text()?))
+}
+
+fn finish_volume(
+    ingest: Ingest<'_>,
+    taken: Taken<'_>,
+    options: &ImportOptions,
+    names: Names,
+) -> Result<Imported> {
     match taken {
         Taken::Waits(pending, warnings) => {
             Ok(Imported { images: Vec::new(), counts: Counts::default(), warnings, pending: Some(pending) })
         }
         Taken::Completes(plan, pending, state) => {
-            let mut imported = commit(ingest, plan, options)?;
+            let mut imported = commit(ingest, plan, options, names)?;
             if let Some(Err(error)) = pending.map(|pending| pending.remove()) {
                 // The images are in; adding any volume again will do.
                 imported.warnings.push(format!("what waited of the bundle is still there: {error}"));
@@ -134,7 +184,7 @@ fn finish_volume(ingest: Ingest<'_>, taken: Taken<'_>, options: &ImportOptions) 
     }
 }
 
-fn commit(ingest: Ingest<'_>, plan: Plan, options: &ImportOptions) -> Result<Imported> {
+fn commit(ingest: Ingest<'_>, plan: Plan, options: &ImportOptions, names: Names) -> Result<Imported> {
     ingest.remember(plan.facts);
     let mut puts = Vec::new();
     let committed = ingest.commit_with(&mut |ingest, index, _| {
@@ -142,6 +192,7 @@ fn commit(ingest: Ingest<'_>, plan: Plan, options: &ImportOptions) -> Result<Imp
             true => existing::join(ingest, index, &plan.entries)?,
             false => plan.entries.iter().map(|planned| planned.put.clone()).collect(),
         };
+        names.check(index, puts.iter().filter_map(named))?;
         Ok(puts.clone())
     })?;
     let images = plan
@@ -161,4 +212,41 @@ fn commit(ingest: Ingest<'_>, plan: Plan, options: &ImportOptions) -> Result<Imp
         })
         .collect();
     Ok(Imported { images, counts: committed.counts, warnings: plan.warnings, pending: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::naming::Planned;
+    use super::*;
+    use ocirepo_store::index::Entry;
+    use ocirepo_store::name::Name;
+    use ocirepo_store::{Error as StoreError, InitOptions, Repository, Settings};
+
+    /// The name may have been given while the bundle was brought in, so the commit itself must see it.
+    #[test]
+    fn a_name_that_is_to_stay_is_looked_for_at_the_commit_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let (repository, _) =
+            Repository::init(dir.path(), InitOptions::default(), Settings::default()).unwrap();
+        let lock = repository.lock_shared().unwrap();
+        let put = |content: &[u8], names: Names| {
+            let ingest = lock.ingest().unwrap();
+            let digest = ingest.put_bytes(content).unwrap();
+            let media_type = "application/vnd.oci.image.manifest.v1+json";
+            let entry = Entry::for_descriptor(media_type, &digest, content.len() as u64, None);
+            let put = Put { entry, name: Some(Name::parse("test/app:1").unwrap()), replace: false };
+            let (children, warnings) = (Vec::new(), Vec::new());
+            let planned = Planned { put, digest, position: 0, children, warnings, format: "test" };
+            let plan = Plan { entries: vec![planned], warnings: Vec::new(), facts: Vec::new() };
+            commit(ingest, plan, &ImportOptions::default(), names)
+        };
+        put(b"{}", Names::Stay).unwrap();
+        let before = repository.index().unwrap().to_bytes();
+        let refused = put(b"{ }", Names::Stay).unwrap_err();
+        assert!(matches!(&refused, crate::Error::Store(StoreError::NameHeld { .. })), "{refused}");
+        assert_eq!(repository.index().unwrap().to_bytes(), before);
+        assert_eq!(repository.blob_size(&Digest::sha256(b"{ }")).unwrap(), None);
+        assert!(put(b"{}", Names::Stay).unwrap().images[0].unchanged);
+        assert!(put(b"{ }", Names::Move).unwrap().images[0].previous.is_some());
+    }
 }

@@ -4,11 +4,14 @@
 //! # What it promises
 //! - A volume is proven as a whole before any of it is kept. One that is damaged is named, changes
 //!   nothing, and is replaced by a good copy of the same volume.
+//! - What waits is proven again when the bundle is completed. What is damaged goes, and the volumes
+//!   that hold it are named: good copies of them are taken.
 //! - The base is looked for before anything is kept, and again before the bundle is completed.
 //! - Volumes may come twice, and from several processes at once.
 //! - A complete bundle goes the way of every archive: what comes out is what the bundle in one piece
 //!   would have given. What waits is removed after the commit.
 
+mod damage;
 mod label;
 mod proof;
 mod stock;
@@ -153,7 +156,8 @@ fn complete(
     progress: &dyn Progress,
 ) -> Result<Plan> {
     // The base is checked again on the way.
-    plan(ingest, whole, recognise(whole)?, FORMAT, options, progress)
+    let plan = recognise(whole).and_then(|found| plan(ingest, whole, found, FORMAT, options, progress));
+    plan.map_err(|error| damage::clear(ingest, whole, error))
 }
 
 /// Has what was staged of a volume wait.

@@ -1,6 +1,8 @@
 //! Bundles that wait: what is there of them, and completing one whose last blob or whose base came
 //! another way.
 
+use std::collections::HashMap;
+
 use ocirepo_store::lock::Shared;
 use ocirepo_store::pending::PendingBundle;
 use ocirepo_store::{Digest, Progress, Repository};
@@ -10,7 +12,7 @@ use super::whole::Whole;
 use super::{Taken, complete};
 use crate::bundle::{Toc, TocImage};
 use crate::error::{Error, Result, escape};
-use crate::import::{ImportOptions, Imported, finish_volume};
+use crate::import::{ImportOptions, Imported, Names, finish_volume};
 
 /// A volume that was taken, and what is still needed of its bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,10 +103,12 @@ fn read(pending: &PendingBundle) -> Result<(Record, Toc), String> {
 }
 
 /// Completes a bundle that waits if nothing of it is still to come and its base is there: that may
-/// have come with another source. `None` when there is something to wait for.
+/// have come with another source. `None` when there is something to wait for. No name moves: the
+/// bundle may have been forgotten, and only whoever adds a volume of it asks for its names now.
 ///
 /// # Errors
-/// See [`Error`]; the bundle then waits on.
+/// [`ocirepo_store::Error::NameHeld`] when a name would move, and see [`Error`]; the bundle then waits
+/// on.
 pub fn complete_waiting(
     lock: &Shared<'_>,
     bundle: &Digest,
@@ -123,6 +127,8 @@ pub fn complete_waiting(
             return Ok(None);
         }
     }
+    // Before any work; what counts is asked again at the commit.
+    Names::Stay.check(&repository.index()?, listed(&toc))?;
     let ingest = lock.ingest()?;
     let label = format!("bundle {bundle}");
     let pending = ingest.open_pending(bundle, &record.to_bytes(), &stock::needs(&toc))?;
@@ -130,5 +136,19 @@ pub fn complete_waiting(
     let plan = complete(&ingest, &whole, options, progress)?;
     let (bundle, volumes) = (bundle.clone(), toc.volumes);
     let state = PendingVolumes { bundle, volume: None, volumes, needed: Vec::new() };
-    finish_volume(ingest, Taken::Completes(plan, Some(Box::new(pending)), state), options).map(Some)
+    let taken = Taken::Completes(plan, Some(Box::new(pending)), state);
+    finish_volume(ingest, taken, options, Names::Stay).map(Some)
+}
+
+/// The names that a bundle brings and what they are for. Several images under one name are joined, so
+/// their digests say nothing yet.
+fn listed(toc: &Toc) -> impl Iterator<Item = (String, &str)> {
+    let mut counts: HashMap<&str, u32> = HashMap::new();
+    for name in toc.images.iter().filter_map(|image| image.reference.as_deref()) {
+        *counts.entry(name).or_default() += 1;
+    }
+    toc.images.iter().filter_map(move |image| {
+        let name = image.reference.as_deref().filter(|name| counts.get(name) == Some(&1))?;
+        Some((name.to_owned(), image.digest.as_str()))
+    })
 }

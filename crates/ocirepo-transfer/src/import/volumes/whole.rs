@@ -3,11 +3,12 @@
 //!
 //! Blobs that the repository has are not in it; they are found there.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
 
 use ocirepo_store::Digest;
 use ocirepo_store::ingest::Ingest;
+use ocirepo_store::pending::PendingBundle;
 
 use super::stock::{Record, Stock};
 use crate::archive::{Content, Member, paths};
@@ -26,7 +27,7 @@ pub(super) struct InHand<'v> {
 pub(super) struct Whole<'v> {
     label: &'v str,
     documents: HashMap<&'static str, Vec<u8>>,
-    blobs: HashMap<Digest, &'v TocBlob>,
+    blobs: BTreeMap<Digest, &'v TocBlob>,
     stock: Stock<'v>,
     in_hand: Option<InHand<'v>>,
 }
@@ -51,6 +52,16 @@ impl<'v> Whole<'v> {
             stock,
             in_hand,
         }
+    }
+
+    /// The bundle as it waits.
+    pub(super) fn pending(&self) -> Option<&'v PendingBundle> {
+        self.stock.pending
+    }
+
+    /// Everything that it brings, by digest.
+    pub(super) fn blobs(&self) -> impl Iterator<Item = &'v TocBlob> {
+        self.blobs.values().copied()
     }
 
     fn blob(&self, name: &str) -> Option<&'v TocBlob> {
@@ -78,7 +89,7 @@ impl<'v> Whole<'v> {
     }
 
     /// Opens a blob or a part of one; `None` when it has gone.
-    fn open_one(&self, blob: &TocBlob, part: Option<u32>) -> Result<Option<Bytes<'_>>> {
+    fn open_one<'a>(&'a self, blob: &TocBlob, part: Option<u32>) -> Result<Option<Bytes<'a>>> {
         let waiting = match (self.stock.pending, part) {
             (None, _) => None,
             (Some(pending), None) => pending.open_blob(&blob.digest)?,
@@ -93,18 +104,52 @@ impl<'v> Whole<'v> {
         }
     }
 
-    fn open_blob(&self, blob: &TocBlob) -> Result<Option<Bytes<'_>>> {
+    fn open_blob<'a>(&'a self, blob: &'a TocBlob) -> Result<Option<Bytes<'a>>> {
         if blob.parts.is_empty() {
             return self.open_one(blob, None);
         }
-        let mut joined: Bytes<'_> = Box::new(io::empty());
-        for (number, _) in (1..).zip(&blob.parts) {
-            match self.open_one(blob, Some(number))? {
-                Some(part) => joined = Box::new(joined.chain(part)),
-                None => return Ok(None),
+        if !self.is_there(blob)? {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(Joined { whole: self, blob, opened: 0, at: 0, part: Box::new(io::empty()) })))
+    }
+}
+
+/// The parts of a blob as one, each opened when it is come to: there may be more of them than files
+/// that may be open.
+struct Joined<'w> {
+    whole: &'w Whole<'w>,
+    blob: &'w TocBlob,
+    /// How many parts were opened.
+    opened: u32,
+    /// How many bytes were read.
+    at: u64,
+    part: Bytes<'w>,
+}
+
+impl Read for Joined<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.part.read(buffer)?;
+            self.at += read as u64;
+            if read > 0 || buffer.is_empty() || self.opened as usize >= self.blob.parts.len() {
+                return Ok(read);
+            }
+            self.opened += 1;
+            let part = self.whole.open_one(self.blob, Some(self.opened)).map_err(io::Error::other)?;
+            match part {
+                Some(part) => self.part = part,
+                // Another process has just completed the bundle: the rest is there.
+                None => {
+                    let (digest, size) = (&self.blob.digest, self.blob.size);
+                    let complete = self.whole.stock.repository.read_blob(digest, Some(size));
+                    let mut complete = complete.map_err(io::Error::other)?;
+                    io::copy(&mut (&mut complete).take(self.at), &mut io::sink())?;
+                    self.opened = u32::MAX;
+                    self.part = Box::new(complete);
+                }
             }
         }
-        Ok(Some(joined))
     }
 }
 
@@ -168,5 +213,50 @@ impl Content for Whole<'_> {
 
     fn warnings(&self) -> &[String] {
         &[]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::Part;
+    use ocirepo_store::{InitOptions, Repository, Settings};
+
+    /// A part for each byte: more than there may be files open, or readers in one another on a stack.
+    #[test]
+    fn many_parts_are_read_as_one_blob_also_when_they_go_on_the_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let (repository, _) =
+            Repository::init(dir.path(), InitOptions::default(), Settings::default()).unwrap();
+        let content: Vec<u8> = (0..5000_u32).map(|n| n.to_le_bytes()[0]).collect();
+        let digest = Digest::sha256(&content);
+        let size = content.len() as u64;
+        let parts = vec![Part { volume: 1, size: 1 }; content.len()];
+        let blob = TocBlob { digest: digest.clone(), size, volume: None, parts };
+        let toc = Toc::new(Vec::new(), Vec::new(), vec![blob], Vec::new(), 2);
+        let lock = repository.lock_shared().unwrap();
+        let pending = lock.open_pending(&toc.id, b"toc", &[(digest.clone(), size)]).unwrap();
+        let waiting = pending.path().join("parts");
+        std::fs::create_dir(&waiting).unwrap();
+        for (number, byte) in (1..).zip(&content) {
+            std::fs::write(waiting.join(format!("sha256-{}.{number}", digest.encoded())), [*byte]).unwrap();
+        }
+        let record = Record { toc: String::new(), index: String::new() };
+        let stock = Stock { repository: &repository, pending: Some(&pending) };
+        let whole = Whole::new("bundle", &record, &toc, stock, None);
+        let member = whole.find(&paths::blob_name(&digest)).unwrap().unwrap();
+        let mut read = Vec::new();
+        whole.open(&member).unwrap().read_to_end(&mut read).unwrap();
+        assert_eq!(read, content);
+
+        let mut reader = whole.open(&member).unwrap();
+        let mut head = vec![0; 100];
+        reader.read_exact(&mut head).unwrap();
+        let ingest = lock.ingest().unwrap();
+        assert!(whole.bring_into(&ingest, &digest, size).unwrap());
+        ingest.commit(&[]).unwrap();
+        ocirepo_store::pending::remove_pending(&lock, &toc.id).unwrap();
+        reader.read_to_end(&mut head).unwrap();
+        assert_eq!(head, content);
     }
 }

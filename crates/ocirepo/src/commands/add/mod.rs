@@ -3,12 +3,15 @@
 mod jobs;
 mod report;
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
-use ocirepo_store::Repository;
 use ocirepo_store::name::Name;
+use ocirepo_store::{Digest, Error as StoreError, Repository};
 use ocirepo_transfer::{
-    ImportOptions, Imported, Layers, PlatformPattern, Select, Source, Untagged, complete_waiting, import,
+    Error as TransferError, ImportOptions, Imported, Layers, PlatformPattern, Select, Source, Untagged,
+    complete_waiting, import,
 };
 
 use crate::context::Context;
@@ -163,6 +166,7 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     }
     let mut report = Report::new(args.dry_run, context);
     let mut outcome = Ok(Code::Ok);
+    let mut stuck = BTreeSet::new();
     for job in &jobs {
         let added = add(&repository, job, args, context);
         let added = match &job.listed {
@@ -174,7 +178,7 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
                 let waits = imported.pending.as_ref().is_some_and(|pending| !pending.needed.is_empty());
                 report.take(&job.source, imported)?;
                 if !args.dry_run && !waits {
-                    for imported in complete(&repository, args, context) {
+                    for imported in complete(&repository, &mut stuck, context) {
                         report.take(&job.source, imported)?;
                     }
                 }
@@ -207,21 +211,36 @@ fn add(repository: &Repository, job: &Job, args: &Args, context: &Context) -> Re
 }
 
 /// Completes bundles that waited for what has just come. Why one cannot be completed is no failure of
-/// the source.
-fn complete(repository: &Repository, args: &Args, context: &Context) -> Vec<Imported> {
+/// the source; `stuck` are those of which that was said.
+fn complete(repository: &Repository, stuck: &mut BTreeSet<Digest>, context: &Context) -> Vec<Imported> {
     let mut completed = Vec::new();
     for waiting in repository.pendings().unwrap_or_default() {
-        let options = ImportOptions { replace: args.replace, ..ImportOptions::default() };
+        // Not with the options of the source: those say nothing about a bundle that came before.
         let complete = || -> Result<Option<Imported>> {
             let lock = repository.lock_shared()?;
+            let options = ImportOptions::default();
             Ok(complete_waiting(&lock, waiting.id(), &options, &context.reporter())?)
         };
         match complete() {
             Ok(imported) => completed.extend(imported),
-            Err(error) => {
-                context.warn(&format!("bundle {} is all there, and waits on: {error:#}", waiting.id()));
+            Err(error) if stuck.insert(waiting.id().clone()) => {
+                context.warn(&why_not(waiting.id(), &error));
             }
+            Err(_) => {}
         }
     }
     completed
+}
+
+/// Why a bundle that has everything it needs waits on.
+fn why_not(bundle: &Digest, error: &anyhow::Error) -> String {
+    let cause = error.downcast_ref::<TransferError>();
+    match cause {
+        Some(TransferError::Store(StoreError::NameHeld { name, held, digest })) => format!(
+            "bundle {bundle} has everything it needs; completing it would move {name} from {held} to {digest}: add \
+             one of its volumes again for that, or give it up with `ocirepo rm --pending {bundle}`"
+        ),
+        Some(TransferError::WaitingDamaged { .. }) => format!("{error:#}"),
+        _ => format!("bundle {bundle} is all there, and waits on: {error:#}"),
+    }
 }
