@@ -53,7 +53,7 @@ pub(crate) fn bring(
         walk.follow(Step { descriptor: descriptor.clone(), link: None, is_sized: true, in_index: false })?;
     }
     walk.follow_unlisted(bringing.bundled)?;
-    walk.bring()?;
+    walk.bring(listed.iter().map(|image| &image.descriptor.digest))?;
 
     let sparse = walk.sparse_roots();
     if let (true, Some((digest, lacks))) = (bringing.require_complete, sparse.first()) {
@@ -125,6 +125,8 @@ struct Walk<'g, 'a, 'c> {
     indexes: HashSet<Digest>,
     schema1: HashSet<Digest>,
     parents: HashMap<Digest, Vec<Digest>>,
+    /// What a document leads to, whatever the link.
+    below: HashMap<Digest, Vec<Digest>>,
     /// The size that descriptors give a blob.
     declared: HashMap<Digest, u64>,
     /// What is wrong with these sizes, to be said where nothing says which of them is wrong.
@@ -149,6 +151,7 @@ impl<'g, 'a, 'c> Walk<'g, 'a, 'c> {
             indexes: HashSet::new(),
             schema1: HashSet::new(),
             parents: HashMap::new(),
+            below: HashMap::new(),
             declared: HashMap::new(),
             disagreement: None,
             configs: HashMap::new(),
@@ -180,6 +183,7 @@ impl<'g, 'a, 'c> Walk<'g, 'a, 'c> {
             let mut blobs = Vec::new();
             for edge in &node.edges {
                 let Edge { link, descriptor, sized } = edge;
+                self.below.entry(digest.clone()).or_default().push(descriptor.digest.clone());
                 if *sized {
                     self.declare(descriptor, &label);
                 }
@@ -290,7 +294,7 @@ impl<'g, 'a, 'c> Walk<'g, 'a, 'c> {
     }
 
     /// Brings everything in that was found, but for the manifests that are not whole.
-    fn bring(&mut self) -> Result<()> {
+    fn bring<'d>(&mut self, roots: impl Iterator<Item = &'d Digest>) -> Result<()> {
         let mut there: Vec<(Need, Option<Member>)> = Vec::new();
         let mut incomplete: HashSet<Digest> = HashSet::new();
         for need in std::mem::take(&mut self.needs).into_values() {
@@ -317,13 +321,34 @@ impl<'g, 'a, 'c> Walk<'g, 'a, 'c> {
         if let Some(error) = self.disagreement.take() {
             return Err(error);
         }
+        let kept = self.reached(roots, &incomplete);
         for Found { descriptor, class, size, label } in &self.documents {
-            if !incomplete.contains(&descriptor.digest) {
+            if kept.contains(&descriptor.digest) {
                 self.graph.keep(descriptor, *class, *size, label)?;
             }
         }
-        there.retain(|(need, _)| need.owners.iter().any(|owner| !incomplete.contains(owner)));
+        there.retain(|(need, _)| need.owners.iter().any(|owner| kept.contains(owner)));
         self.bring_blobs(there)
+    }
+
+    /// Everything that is reached from `roots`, but for what only leads on from what is left out.
+    fn reached<'d>(
+        &self,
+        roots: impl Iterator<Item = &'d Digest>,
+        left_out: &HashSet<Digest>,
+    ) -> HashSet<Digest> {
+        let mut reached: HashSet<Digest> = HashSet::new();
+        let mut open: Vec<&Digest> = Vec::new();
+        let mut roots: Vec<Digest> = roots.cloned().collect();
+        roots.retain(|root| !left_out.contains(root));
+        open.extend(&roots);
+        while let Some(digest) = open.pop() {
+            if reached.insert(digest.clone()) {
+                let below = self.below.get(digest).into_iter().flatten();
+                open.extend(below.filter(|below| !left_out.contains(*below)));
+            }
+        }
+        reached
     }
 
     /// Whether the session or the repository has a blob, and of the right size.

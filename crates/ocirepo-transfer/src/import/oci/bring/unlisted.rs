@@ -10,7 +10,7 @@ use ocirepo_store::graph::{
     Class, Descriptor, Link, MAX_MANIFEST_SIZE, Node, class_by_shape, own_media_type,
 };
 
-use super::{Step, Walk};
+use super::{Found, Step, Walk};
 use crate::bundle::TocBlob;
 use crate::error::Result;
 
@@ -34,11 +34,15 @@ impl Walk<'_, '_, '_> {
         while judged < self.documents.len() {
             // Each document is judged once: a chain of referrers is as long as a bundle makes it.
             let newer = &self.documents[judged..];
-            let mut steps: Vec<Descriptor> =
-                newer.iter().filter_map(|found| about.remove(&found.descriptor.digest)).flatten().collect();
+            let mut steps: Vec<(Digest, Descriptor)> = Vec::new();
+            for Found { descriptor: Descriptor { digest: subject, .. }, .. } in newer {
+                let referrers = about.remove(subject).unwrap_or_default();
+                steps.extend(referrers.into_iter().map(|referrer| (subject.clone(), referrer)));
+            }
             judged = self.documents.len();
-            steps.sort_by(|a, b| a.digest.cmp(&b.digest));
-            for descriptor in steps {
+            steps.sort_by(|(_, a), (_, b)| a.digest.cmp(&b.digest));
+            for (subject, descriptor) in steps {
+                self.below.entry(subject).or_default().push(descriptor.digest.clone());
                 self.labels.entry(descriptor.digest.clone()).or_insert_with(|| descriptor.digest.to_string());
                 self.follow(Step { descriptor, link: Some(Link::Referrer), is_sized: true, in_index: true })?;
             }

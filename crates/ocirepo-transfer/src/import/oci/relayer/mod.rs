@@ -9,7 +9,7 @@ mod rewriting;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use ocirepo_store::graph::{Class, Descriptor, Link, Node, Platform, Replacement};
+use ocirepo_store::graph::{Class, Descriptor, Link, Node, Platform, Replacement, is_nondistributable};
 use ocirepo_store::{Digest, Unit};
 
 use rewriting::{Made, Rewriting, warnings};
@@ -220,6 +220,20 @@ fn images(graph: &mut Graph<'_, '_>, listed: &[Listed], strictly: bool) -> Resul
     Ok(images)
 }
 
+/// Whether a layer is nowhere that has to be somewhere.
+fn is_incomplete(carrier: &Carrier<'_>, layers: &[&Descriptor]) -> Result<bool> {
+    for layer in layers {
+        let may_be_absent = layer.has_urls || layer.data.is_some() || is_nondistributable(&layer.media_type);
+        if !may_be_absent
+            && carrier.blob(&layer.digest)?.is_none()
+            && carrier.repository().blob_size(&layer.digest)? != Some(layer.size)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 impl Images {
     fn take(
         &mut self,
@@ -233,6 +247,10 @@ impl Images {
             return Ok(());
         };
         let layers: Vec<&Descriptor> = node.linked(Link::Layer).collect();
+        // What is not whole is left out later, and must not leave layers behind that were made for it.
+        if !strictly && is_incomplete(carrier, &layers)? {
+            return Ok(());
+        }
         let Some(diff_ids) = diff_ids_of(carrier, config, label)? else {
             let reason = "neither the archive nor the repository has its config".to_owned();
             self.stacks.insert(digest.clone(), Err(reason));
