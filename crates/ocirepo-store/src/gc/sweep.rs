@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use super::sharing::open_others;
 use super::{Amount, Options, Plan, plan};
 use crate::error::{Error, Result};
-use crate::index::commit::{self, NEXT, commit};
+use crate::index::commit::commit;
 use crate::index::edit;
+use crate::index::place;
 use crate::ingest;
 use crate::lock::Exclusive;
 use crate::parallel::in_parallel;
@@ -42,6 +43,7 @@ pub fn collect(repository: &Repository, options: &Options, progress: &dyn Progre
         .find(|lock| std::ptr::eq::<Repository>(&***lock, repository))
         .expect("the repository is one of those that were locked");
 
+    recover(repository)?;
     let mut pruned = Vec::new();
     for _ in 0..ATTEMPTS {
         let mut plan = plan(repository, options)?;
@@ -101,14 +103,21 @@ impl Plan {
     }
 }
 
+/// What a killed writer took out of index.json without knowing it is put back before it is judged.
+fn recover(repository: &Repository) -> Result<()> {
+    let (own, _) = repository.ensure_own_dir()?;
+    let _lock = repository.lock_index()?;
+    place::recover(repository, &own)
+}
+
 /// Removes what dead sessions and killed writers left in `.ocirepo/`.
 fn clean_staging(repository: &Repository) -> Result<Amount> {
     let (own, _) = repository.ensure_own_dir()?;
     let _lock = repository.lock_index()?;
-    commit::keep_leftover(&own)?;
+    place::recover(repository, &own)?;
     let mut amount = Amount::default();
     for found in own.list()? {
-        if found.name.ends_with(".new") || found.name == NEXT {
+        if found.name.ends_with(".new") {
             own.unlink(&found.name)?;
         }
     }

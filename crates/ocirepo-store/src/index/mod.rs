@@ -11,6 +11,7 @@ pub mod edit;
 mod entry;
 pub(crate) mod json;
 mod merge;
+pub(crate) mod place;
 
 pub use document::{Document, MAX_INDEX_SIZE};
 pub use entry::{Entry, IMAGE_NAME, REF_NAME};

@@ -11,9 +11,15 @@ use crate::error::Result;
 
 const LAST_INDEX: &str = "last-index";
 
+/// What the line begins with that names what the newest index.json was made from.
+const BASE: &str = "from ";
+
 /// The digests of the last index.json files of ours, newest first.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct History(Vec<Digest>);
+pub(crate) struct History {
+    ours: Vec<Digest>,
+    base: Option<Digest>,
+}
 
 impl History {
     /// Reads the record. One that cannot be read is no record: that only makes a sweep more careful.
@@ -21,22 +27,30 @@ impl History {
         let Some(Ok(Some((bytes, _)))) = dir.map(|dir| dir.read(LAST_INDEX, 4096)) else {
             return Self::default();
         };
-        Self(String::from_utf8_lossy(&bytes).lines().filter_map(|line| line.parse().ok()).collect())
+        let text = String::from_utf8_lossy(&bytes);
+        let base = text.lines().find_map(|line| line.strip_prefix(BASE)?.parse().ok());
+        Self { ours: text.lines().filter_map(|line| line.parse().ok()).collect(), base }
     }
 
     /// Whether the index.json with this content was written by ocirepo.
     pub(crate) fn knows(&self, index: &[u8]) -> bool {
-        self.0.contains(&Digest::sha256(index))
+        self.ours.contains(&Digest::sha256(index))
     }
 
-    /// Records an index.json that is about to replace `current`. If `current` is ours it stays on
-    /// record: until the rename, it is what lies on the disk.
-    pub(crate) fn announce(dir: &Dir, next: &[u8], current: Option<&[u8]>, owner: Owner) -> Result<()> {
+    /// Whether the newest index.json was made from this content.
+    pub(crate) fn is_base(&self, index: &[u8]) -> bool {
+        self.base.as_ref().is_some_and(|base| base.proves(index))
+    }
+
+    /// Records an index.json that is about to replace `current`, and was made from `base`. If
+    /// `current` is ours it stays on record: until the rename, it is what lies on the disk.
+    pub(crate) fn announce(dir: &Dir, next: &[u8], current: &[u8], base: &[u8], owner: Owner) -> Result<()> {
         let known = Self::read(Some(dir));
         let mut digests = vec![Digest::sha256(next)];
-        digests.extend(current.filter(|index| known.knows(index)).map(Digest::sha256));
+        digests.extend(Some(current).filter(|index| known.knows(index)).map(Digest::sha256));
         digests.dedup();
-        let text: String = digests.iter().map(|digest| format!("{digest}\n")).collect();
+        let mut text: String = digests.iter().map(|digest| format!("{digest}\n")).collect();
+        text.push_str(&format!("{BASE}{}\n", Digest::sha256(base)));
         disk::replace(dir, LAST_INDEX, text.as_bytes(), owner)
     }
 }

@@ -8,7 +8,7 @@ use crate::blob::BLOBS;
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::index::Document;
-use crate::index::commit::NEXT;
+use crate::index::place::NEXT;
 use crate::name::RefPolicy;
 
 /// How to make a repository.
@@ -83,7 +83,7 @@ impl Repository {
                 Config::write(&own, options.policy.unwrap_or_default(), owner)?;
             }
             let bytes = document.to_bytes();
-            History::announce(&own, &bytes, None, owner)?;
+            History::announce(&own, &bytes, b"", b"", owner)?;
             disk::write_synced(&own, NEXT, &bytes, owner)?;
             own.rename(NEXT, &self.root, INDEX)?;
         }
