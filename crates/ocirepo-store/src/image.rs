@@ -3,9 +3,7 @@
 use std::collections::HashSet;
 
 use crate::digest::Digest;
-use crate::graph::{
-    Class, Descriptor, Documents, Edge, Link, Loaded, Node, Platform, Wanted, is_nondistributable,
-};
+use crate::graph::{Class, Descriptor, Documents, Edge, Link, Loaded, Node, Platform, Wanted};
 use crate::index::Entry;
 
 /// A manifest inside an image: the image itself, or one platform of an index.
@@ -81,7 +79,7 @@ impl Image {
                 self.total_size = self.total_size.saturating_add(descriptor.size);
             }
             if !class.is_document() {
-                self.is_complete &= is_present(documents, &descriptor) || may_be_absent(&descriptor);
+                self.is_complete &= is_present(documents, &descriptor) || descriptor.may_be_absent();
                 continue;
             }
             let node = self.read(documents, &descriptor, class);
@@ -162,12 +160,6 @@ fn part(documents: &dyn Documents, mut edge: Edge) -> Option<(Descriptor, Class)
 fn is_present(documents: &dyn Documents, descriptor: &Descriptor) -> bool {
     let size = documents.blob_size(&descriptor.digest).ok().flatten();
     size == Some(descriptor.size)
-}
-
-/// Whether a blob may legally be absent: it can be fetched elsewhere, must not be distributed, or
-/// is embedded in its descriptor.
-fn may_be_absent(descriptor: &Descriptor) -> bool {
-    descriptor.has_urls || descriptor.data.is_some() || is_nondistributable(&descriptor.media_type)
 }
 
 /// The platform that an image config names. Configs of other types are not opened.

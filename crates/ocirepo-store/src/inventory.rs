@@ -11,7 +11,7 @@ use crate::digest::Digest;
 use crate::disk::Kind;
 use crate::error::Result;
 use crate::gc::mark::mark_all;
-use crate::graph::{Blob, BlobId, Fault};
+use crate::graph::{Blob, BlobId, Fault, Graph};
 use crate::parallel::in_parallel;
 use crate::repository::Repository;
 
@@ -34,6 +34,15 @@ impl Repository {
             tracing::debug!("not in the inventory: {error}");
             Ok(())
         })?;
+        let mut inventory = self.usable_blobs(&graph);
+        inventory.sort_unstable();
+        Ok(inventory)
+    }
+
+    /// The blobs of a graph that are there, each with its size in bytes, in no order: neither a
+    /// document that cannot be used, nor what has another size than its descriptor says.
+    #[must_use]
+    pub fn usable_blobs(&self, graph: &Graph) -> Vec<(Digest, u64)> {
         let broken: HashSet<BlobId> = graph
             .faults
             .iter()
@@ -46,10 +55,7 @@ impl Repository {
             graph.blobs().filter(|(id, _)| !broken.contains(id)).map(|(_, blob)| blob).collect();
         let sizes = in_parallel(&reached, self.jobs(), |blob| self.usable_size(blob));
         let found = reached.into_iter().zip(sizes);
-        let mut inventory: Vec<(Digest, u64)> =
-            found.filter_map(|(blob, size)| Some((blob.digest.clone(), size?))).collect();
-        inventory.sort_unstable();
-        Ok(inventory)
+        found.filter_map(|(blob, size)| Some((blob.digest.clone(), size?))).collect()
     }
 
     /// The size of a blob that is there and as large as it should be. Of two sizes that are declared

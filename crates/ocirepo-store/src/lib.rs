@@ -80,4 +80,4 @@ pub use error::{Error, ErrorKind, Result};
 pub use lock::Waiting;
 pub use naming::{Converted, Tagged, set_policy, tag};
 pub use progress::{Progress, Silent, Unit};
-pub use repository::{InitOptions, Initialised, Repository, Scratch, Settings};
+pub use repository::{InitOptions, Initialised, OCI_LAYOUT_CONTENT, Repository, Scratch, Settings};

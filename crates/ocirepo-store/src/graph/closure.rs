@@ -127,7 +127,7 @@ impl Companions {
 }
 
 /// The annotation with which buildkit says what an attestation is about.
-const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
+pub const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
 
 /// What an entry is about by its document and its annotations. One that cannot be read says nothing.
 fn subjects_of(repository: &Repository, entry: &Entry) -> Vec<Digest> {

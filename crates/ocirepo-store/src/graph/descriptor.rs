@@ -8,6 +8,7 @@ use std::fmt;
 use base64::Engine as _;
 use serde_json::value::RawValue;
 
+use super::media_type::is_nondistributable;
 use crate::digest::Digest;
 use crate::index::json::{self, Object};
 
@@ -29,6 +30,13 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
+    /// Whether the blob may legally be absent: it can be fetched elsewhere, must not be distributed,
+    /// or is embedded.
+    #[must_use]
+    pub fn may_be_absent(&self) -> bool {
+        self.has_urls || self.data.is_some() || is_nondistributable(&self.media_type)
+    }
+
     /// Reads a descriptor.
     ///
     /// # Errors

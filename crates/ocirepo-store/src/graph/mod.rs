@@ -13,7 +13,7 @@ mod rewrite;
 mod unlisted;
 mod walk;
 
-pub use closure::{Closure, closure};
+pub use closure::{Closure, REFERENCE_DIGEST, closure};
 pub use descriptor::{Descriptor, Platform};
 pub use load::{Documents, Loaded, Wanted};
 pub use media_type::{Class, is_nondistributable};

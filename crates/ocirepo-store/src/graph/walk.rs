@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::load::{Documents, Loaded, Wanted};
-use super::media_type::{Class, is_nondistributable};
+use super::media_type::Class;
 use super::node::{Edge, Link, Node};
 use crate::digest::Digest;
 use crate::index::{Document, Entry};
@@ -314,8 +314,7 @@ impl<'a> Walk<'a> {
             }
         }
         blob.size = blob.size.or(size);
-        blob.may_be_absent |=
-            descriptor.has_urls || descriptor.data.is_some() || is_nondistributable(&descriptor.media_type);
+        blob.may_be_absent |= descriptor.may_be_absent();
         if let Some(parent) = parent
             && blob.parents.last() != Some(&parent)
         {

@@ -9,7 +9,7 @@ pub(crate) const OCI_LAYOUT: &str = "oci-layout";
 pub(crate) const INDEX: &str = "index.json";
 
 /// What a new `oci-layout` says.
-pub(crate) const OCI_LAYOUT_CONTENT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+pub const OCI_LAYOUT_CONTENT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 const MAX_OCI_LAYOUT_SIZE: u64 = 1 << 20;
 

@@ -19,6 +19,7 @@ pub(crate) use config::Config;
 pub(crate) use history::History;
 pub use init::{InitOptions, Initialised};
 pub(crate) use layout::INDEX;
+pub use layout::OCI_LAYOUT_CONTENT;
 pub use scratch::Scratch;
 
 use crate::blob::{Blobs, VerifiedReader};

@@ -3,13 +3,12 @@
 //! It is told by content, and nothing is added anywhere. Blobs are believed to be what their names
 //! say; only a repository is known to hold what it lists.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor, Read};
 
-use ocirepo_store::graph::{Blob, BlobId, Fault, Graph, closure};
+use ocirepo_store::graph::closure;
 use ocirepo_store::index::{Document, Entry};
-use ocirepo_store::parallel::in_parallel;
 use ocirepo_store::{Digest, Repository, Settings};
 
 use super::inventory::read_inventory;
@@ -86,7 +85,7 @@ impl Holdings {
         chosen.extend(found.companions.iter().filter_map(|&position| entries.get(position).cloned()));
         Ok(Self {
             images: Some(images_of(&chosen)),
-            blobs: blobs_of(repository, &found.graph),
+            blobs: repository.usable_blobs(&found.graph).into_iter().collect(),
             required: BTreeMap::new(),
         })
     }
@@ -161,31 +160,7 @@ fn head(reader: &mut impl Read) -> io::Result<Vec<u8>> {
 
 /// Entries as images. What has no digest can be nowhere else either.
 fn images_of(entries: &[Entry]) -> Vec<TocImage> {
-    let image = |entry: &Entry| {
-        let reference = entry.name().map(ToString::to_string);
-        entry.digest().map(|digest| TocImage { reference, digest: digest.clone() })
-    };
-    entries.iter().filter_map(image).collect()
-}
-
-/// The blobs of a graph that are there as they should be.
-fn blobs_of(repository: &Repository, graph: &Graph) -> BTreeMap<Digest, u64> {
-    let broken: HashSet<BlobId> = graph
-        .faults
-        .iter()
-        .filter_map(|fault| match fault {
-            Fault::Broken { blob, .. } => Some(*blob),
-            _ => None,
-        })
-        .collect();
-    let reached: Vec<&Blob> =
-        graph.blobs().filter(|(id, _)| !broken.contains(id)).map(|(_, blob)| blob).collect();
-    let sizes = in_parallel(&reached, repository.jobs(), |blob| {
-        let size = repository.blob_size(&blob.digest).ok().flatten()?;
-        (blob.size.is_none_or(|declared| declared == size) || blob.other_size == Some(size)).then_some(size)
-    });
-    let found = reached.into_iter().zip(sizes);
-    found.filter_map(|(blob, size)| Some((blob.digest.clone(), size?))).collect()
+    entries.iter().filter_map(TocImage::of).collect()
 }
 
 #[cfg(test)]
@@ -257,7 +232,7 @@ mod tests {
     fn a_bundle_holds_what_its_table_says() {
         let (own, left) = (Digest::sha256(b"own"), Digest::sha256(b"left"));
         let image = TocImage { reference: Some(NAME.to_owned()), digest: own.clone() };
-        let blobs = vec![TocBlob { digest: own.clone(), size: 3, volume: None, parts: Vec::new() }];
+        let blobs = vec![TocBlob::whole(&own, 3)];
         let required = vec![Required { digest: left.clone(), size: 4, images: vec![NAME.to_owned()] }];
         let toc = Toc::new(vec![image.clone()], Vec::new(), blobs, required, 1);
         let bytes = tar(&[(TOC, &toc.to_bytes()), ("index.json", b"not read")]);

@@ -58,6 +58,14 @@ pub struct TocImage {
     pub digest: Digest,
 }
 
+impl TocImage {
+    /// The image of an entry; nothing for one without a usable digest.
+    pub(crate) fn of(entry: &Entry) -> Option<Self> {
+        let reference = entry.name().map(ToString::to_string);
+        Some(Self { reference, digest: entry.digest()?.clone() })
+    }
+}
+
 /// A blob of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -72,6 +80,13 @@ pub struct TocBlob {
     /// Its parts in their order, if it is larger than a volume.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part>,
+}
+
+impl TocBlob {
+    /// A blob of a bundle of one piece.
+    pub(crate) fn whole(digest: &Digest, size: u64) -> Self {
+        Self { digest: digest.clone(), size, volume: None, parts: Vec::new() }
+    }
 }
 
 /// A part of a blob that is larger than a volume.

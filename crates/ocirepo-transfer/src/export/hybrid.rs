@@ -31,11 +31,7 @@ pub(super) fn members(
     let toc = Toc::new(
         listed.iter().map(|it| it.listed()).collect(),
         hidden.into_iter().map(|it| it.image.entry.clone()).collect(),
-        blobs
-            .carried
-            .iter()
-            .map(|(digest, &size)| TocBlob { digest: digest.clone(), size, volume: None, parts: Vec::new() })
-            .collect(),
+        blobs.carried.iter().map(|(digest, &size)| TocBlob::whole(digest, size)).collect(),
         blobs.required.clone(),
         1,
     );

@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ocirepo_store::Digest;
 use ocirepo_store::index::{Document, Entry};
+use ocirepo_store::{Digest, OCI_LAYOUT_CONTENT};
 
 use super::member::{Member, Source};
 use crate::archive::paths;
 use crate::bundle::{TOC, Toc};
-
-const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// The members before the blobs. `manifest` is the content of manifest.json, for a hybrid.
 pub(super) fn documents(toc: &Toc, entries: &[Entry], manifest: Option<Vec<u8>>) -> Vec<Member> {
@@ -17,7 +15,7 @@ pub(super) fn documents(toc: &Toc, entries: &[Entry], manifest: Option<Vec<u8>>)
     index.entries_mut().extend_from_slice(entries);
     let mut members = vec![
         Member::bytes(TOC, toc.to_bytes()),
-        Member::bytes("oci-layout", LAYOUT.to_vec()),
+        Member::bytes("oci-layout", OCI_LAYOUT_CONTENT.to_vec()),
         Member::bytes("index.json", index.to_bytes()),
     ];
     members.extend(manifest.map(|manifest| Member::bytes("manifest.json", manifest)));

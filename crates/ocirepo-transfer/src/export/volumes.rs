@@ -41,7 +41,8 @@ type Split = (Vec<Vec<Member>>, Toc);
 /// # Errors
 /// [`Error::VolumeTooSmall`] and [`Error::TooManyVolumes`].
 pub(super) fn split(whole: &Whole<'_>, limit: u64) -> Result<Split> {
-    let single = whole.toc(whole.blobs.iter().map(|(digest, size)| plain(digest, *size)).collect(), 1);
+    let single =
+        whole.toc(whole.blobs.iter().map(|(digest, size)| TocBlob::whole(digest, *size)).collect(), 1);
     let mut members = layout::documents(&single, &whole.entries, None);
     members.extend(layout::blobs(whole.blobs.iter(), whole.made));
     if size(&members)? <= limit {
@@ -62,10 +63,6 @@ pub(super) fn split(whole: &Whole<'_>, limit: u64) -> Result<Split> {
     Err(Error::VolumeTooSmall { size: limit, least })
 }
 
-fn plain(digest: &Digest, size: u64) -> TocBlob {
-    TocBlob { digest: digest.clone(), size, volume: None, parts: Vec::new() }
-}
-
 fn size(members: &[Member]) -> Result<u64> {
     archive_size(members).map_err(|source| Error::Write { output: "the archive".to_owned(), source })
 }
@@ -83,7 +80,8 @@ impl Whole<'_> {
     /// Splits the bundle; `None` when a volume has no room beside the table. How long the table is
     /// depends on how many parts it lists, and that on the room: so room is given up until it fits.
     fn split(&self, limit: u64) -> Result<Option<Split>> {
-        let blank = |(digest, size): (&Digest, &u64)| TocBlob { volume: Some(1), ..plain(digest, *size) };
+        let blank =
+            |(digest, size): (&Digest, &u64)| TocBlob { volume: Some(1), ..TocBlob::whole(digest, *size) };
         let toc = self.toc(self.blobs.iter().map(blank).collect(), 1);
         let mut members = self.documents(&toc);
         members.push(label(&toc, 1));
@@ -204,7 +202,7 @@ fn pack(blobs: &BTreeMap<Digest, u64>, room: u64) -> Result<Plan> {
         });
         by_room.remove(&(free, at));
         by_room.insert((free - cost, at));
-        placed.push(TocBlob { volume: Some(number(at)?), ..plain(digest, size) });
+        placed.push(TocBlob { volume: Some(number(at)?), ..TocBlob::whole(digest, size) });
     }
     placed.sort_unstable_by(|a, b| a.digest.cmp(&b.digest));
     Ok(Plan { blobs: placed, volumes: u32::try_from(volumes).unwrap_or(MAX_NUMBER) })
@@ -240,7 +238,7 @@ fn cut(digest: &Digest, size: u64, room: u64, left: &mut Vec<u64>) -> Result<Toc
         left[at] = left[at].saturating_sub(cost(&part_name(digest, MAX_NUMBER), piece)?);
         rest -= piece;
     }
-    Ok(TocBlob { parts, ..plain(digest, size) })
+    Ok(TocBlob { parts, ..TocBlob::whole(digest, size) })
 }
 
 #[cfg(test)]

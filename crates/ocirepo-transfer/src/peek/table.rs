@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ocirepo_store::Digest;
-use ocirepo_store::index::{Document, Entry};
+use ocirepo_store::index::Document;
 use ocirepo_store::verify::{Kind, State};
 
 use crate::bundle::{TOC, Toc, TocBlob, TocImage};
@@ -23,11 +23,7 @@ impl Bundle {
     pub(super) fn new(toc: Toc, layout: Option<&Document>) -> Self {
         let entries = layout.map_or(&[][..], Document::entries);
         let own = &entries[..entries.len().saturating_sub(toc.artifacts.len())];
-        let image = |entry: &Entry| {
-            let reference = entry.name().map(ToString::to_string);
-            entry.digest().map(|digest| TocImage { reference, digest: digest.clone() })
-        };
-        Self { listed: own.iter().filter_map(image).collect(), toc }
+        Self { listed: own.iter().filter_map(TocImage::of).collect(), toc }
     }
 
     /// What the table says and the archive does not. `volume` is which volume this is; nothing is said

@@ -13,16 +13,19 @@ use crate::moby::layer_ids::{V1Layer, repositories_json, v1_layers};
 
 type Configs<'c> = BTreeMap<&'c Digest, (u64, Vec<u8>)>;
 
-fn layers(image: &Image, configs: &Configs<'_>) -> Result<Vec<V1Layer>> {
-    let (_, config) = &configs[&image.config.digest];
-    v1_layers(config).map_err(|reason| image.refuse(escape(&reason)))
+/// The layers of every image as that docker would know them.
+pub(super) fn layers(images: &[Image], configs: &Configs<'_>) -> Result<Vec<Vec<V1Layer>>> {
+    let of = |image: &Image| {
+        let (_, config) = &configs[&image.config.digest];
+        v1_layers(config).map_err(|reason| image.refuse(escape(&reason)))
+    };
+    images.iter().map(of).collect()
 }
 
 /// The member `repositories`; there is none where nothing has a name.
-pub(super) fn repositories(images: &[Image], configs: &Configs<'_>) -> Result<Option<Member>> {
+pub(super) fn repositories(images: &[Image], layers: &[Vec<V1Layer>]) -> Result<Option<Member>> {
     let mut names = Vec::new();
-    for image in images {
-        let layers = layers(image, configs)?;
+    for (image, layers) in images.iter().zip(layers) {
         let Some(top) = layers.last() else {
             return Err(
                 image.refuse("it has no layers, and the old format has images by their layers".into())
@@ -35,15 +38,10 @@ pub(super) fn repositories(images: &[Image], configs: &Configs<'_>) -> Result<Op
 }
 
 /// The folders of the layers, by their IDs.
-pub(super) fn folders(
-    images: &[Image],
-    configs: &Configs<'_>,
-    stacks: &[Vec<Digest>],
-) -> Result<Vec<Member>> {
+pub(super) fn folders(layers: Vec<Vec<V1Layer>>, stacks: &[Vec<Digest>]) -> Vec<Member> {
     let mut folders: BTreeMap<String, [Member; 4]> = BTreeMap::new();
-    for (image, diff_ids) in images.iter().zip(stacks) {
-        for (layer, diff_id) in layers(image, configs)?.into_iter().zip(diff_ids) {
-            let V1Layer { id, json } = layer;
+    for (layers, diff_ids) in layers.into_iter().zip(stacks) {
+        for (V1Layer { id, json }, diff_id) in layers.into_iter().zip(diff_ids) {
             let at = |name: &str| format!("{id}/{name}");
             let target = format!("../{}.tar", diff_id.encoded());
             let members = [
@@ -55,5 +53,5 @@ pub(super) fn folders(
             folders.insert(id, members);
         }
     }
-    Ok(folders.into_values().flatten().collect())
+    folders.into_values().flatten().collect()
 }

@@ -117,17 +117,16 @@ pub(super) fn members(
         })
         .collect();
     let mut members = vec![Member::bytes("manifest.json", manifest_json(&items))];
+    let v1 = if is_legacy { legacy::layers(images, &configs)? } else { Vec::new() };
     if is_legacy {
-        members.extend(legacy::repositories(images, &configs)?);
+        members.extend(legacy::repositories(images, &v1)?);
     }
     members.extend(configs.iter().map(|(digest, (size, _))| Member {
         name: format!("{}.json", digest.encoded()),
         size: *size,
         source: Source::Blob((*digest).clone()),
     }));
-    if is_legacy {
-        members.extend(legacy::folders(images, &configs, &stacks)?);
-    }
+    members.extend(legacy::folders(v1, &stacks));
     members.extend(layers.members);
     Ok(members)
 }

@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use ocirepo_store::Digest;
-use ocirepo_store::graph::{Class, Descriptor, Link, Platform, Replacement};
+use ocirepo_store::graph::{Class, Descriptor, Link, Platform, REFERENCE_DIGEST, Replacement};
 use ocirepo_store::index::{Document, Entry};
 
 use super::graph::{Graph, Held};
@@ -37,9 +37,6 @@ pub(crate) enum Cut {
         is_index: bool,
     },
 }
-
-/// The annotation with which buildkit says what an attestation is about.
-pub(super) const REFERENCE: &str = "vnd.docker.reference.digest";
 
 /// So deep may indexes be nested.
 const MAX_DEPTH: usize = 16;
@@ -319,7 +316,7 @@ impl Cutting<'_, '_, '_> {
 
 /// What an attestation is about.
 pub(crate) fn reference(child: &Entry) -> Option<String> {
-    child.annotations().into_iter().find(|(key, _)| key == REFERENCE).map(|(_, value)| value)
+    child.annotations().into_iter().find(|(key, _)| key == REFERENCE_DIGEST).map(|(_, value)| value)
 }
 
 /// What an entry is about that is marked as an attestation.

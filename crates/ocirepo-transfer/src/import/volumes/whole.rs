@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
 
-use ocirepo_store::Digest;
 use ocirepo_store::ingest::Ingest;
 use ocirepo_store::pending::PendingBundle;
+use ocirepo_store::{Digest, OCI_LAYOUT_CONTENT};
 
 use super::stock::{Record, Stock};
 use crate::archive::{Content, Member, paths};
@@ -40,11 +40,10 @@ impl<'v> Whole<'v> {
         stock: Stock<'v>,
         in_hand: Option<InHand<'v>>,
     ) -> Self {
-        let layout = b"{\"imageLayoutVersion\":\"1.0.0\"}".to_vec();
         Self {
             label,
             documents: HashMap::from([
-                ("oci-layout", layout),
+                ("oci-layout", OCI_LAYOUT_CONTENT.to_vec()),
                 ("index.json", record.index.clone().into_bytes()),
                 (TOC, record.toc.clone().into_bytes()),
             ]),

@@ -9,7 +9,7 @@ mod rewriting;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use ocirepo_store::graph::{Class, Descriptor, Link, Node, Platform, Replacement, is_nondistributable};
+use ocirepo_store::graph::{Class, Descriptor, Link, Node, Platform, Replacement};
 use ocirepo_store::{Digest, Unit};
 
 use rewriting::{Made, Rewriting, warnings};
@@ -223,8 +223,7 @@ fn images(graph: &mut Graph<'_, '_>, listed: &[Listed], strictly: bool) -> Resul
 /// Whether a layer is nowhere that has to be somewhere.
 fn is_incomplete(carrier: &Carrier<'_>, layers: &[&Descriptor]) -> Result<bool> {
     for layer in layers {
-        let may_be_absent = layer.has_urls || layer.data.is_some() || is_nondistributable(&layer.media_type);
-        if !may_be_absent
+        if !layer.may_be_absent()
             && carrier.blob(&layer.digest)?.is_none()
             && carrier.repository().blob_size(&layer.digest)? != Some(layer.size)
         {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use ocirepo_store::Digest;
-use ocirepo_store::graph::{Class, Descriptor, Link, Replacement, with_layers};
+use ocirepo_store::graph::{Class, Descriptor, Link, REFERENCE_DIGEST, Replacement, with_layers};
 use ocirepo_store::index::{Document, Entry};
 
 use super::{Key, Stored};
@@ -200,7 +200,7 @@ impl<'g, 'a, 'c> Rewriting<'g, 'a, 'c> {
 /// An attestation that is about an image with a new digest follows it.
 fn follow(child: Entry, renamed: &HashMap<String, Digest>) -> Entry {
     match cut::reference(&child).and_then(|about| renamed.get(&*about)) {
-        Some(new) => child.with_annotations(&[(cut::REFERENCE, Some(new.as_str()))]).unwrap_or(child),
+        Some(new) => child.with_annotations(&[(REFERENCE_DIGEST, Some(new.as_str()))]).unwrap_or(child),
         None => child,
     }
 }
