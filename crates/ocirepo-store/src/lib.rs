@@ -72,6 +72,7 @@ pub mod pending;
 mod progress;
 pub mod remove;
 mod repository;
+mod sabotage;
 pub mod verify;
 
 pub use digest::{Algorithm, Digest, Hasher};

@@ -22,6 +22,7 @@ use crate::disk::{self, Dir, Identity, Owner};
 use crate::error::{Error, Result};
 use crate::name::{self, RefPolicy};
 use crate::repository::{Config, History, INDEX, Repository};
+use crate::sabotage::Sabotage;
 
 /// So often may index.json change under our hands before we give up.
 pub(super) const ATTEMPTS: usize = 100;
@@ -110,6 +111,9 @@ impl Commit<'_> {
                 }
                 put_in_place(repository, &own, &base.bytes, document, bytes)?;
             }
+            if Sabotage::IndexBeforeBlobs.is_on() {
+                self.prepare()?;
+            }
             if converting || config.is_none() {
                 record(&own, policy, owner)?;
             }
@@ -136,10 +140,11 @@ impl Commit<'_> {
         if let Some((from, to)) = marked {
             Config::write_converting(own, from, to, owner)?;
         }
-        if let Some(prepare) = &mut self.prepare {
-            prepare()?;
-        }
-        Ok(())
+        if Sabotage::IndexBeforeBlobs.is_on() { Ok(()) } else { self.prepare() }
+    }
+
+    fn prepare(&mut self) -> Result<()> {
+        self.prepare.as_mut().map_or(Ok(()), |prepare| prepare())
     }
 }
 

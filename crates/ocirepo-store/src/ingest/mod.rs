@@ -38,6 +38,7 @@ use crate::error::{Error, Result};
 use crate::layers::Fact;
 use crate::lock::{Reading, Shared};
 use crate::repository::Repository;
+use crate::sabotage::Sabotage;
 
 /// A blob in staging: complete, and named by the digest of what was written.
 #[derive(Debug, Clone)]
@@ -333,7 +334,8 @@ impl Ingest<'_> {
 
     fn is_in_repository(&self, digest: &Digest, size: u64) -> Result<bool> {
         let stat = self.repository.blobs().stat(digest)?;
-        Ok(stat.is_some_and(|stat| stat.kind == Kind::File && stat.size == size))
+        let fits = |found| found == size || Sabotage::TrustAnySize.is_on();
+        Ok(stat.is_some_and(|stat| stat.kind == Kind::File && fits(stat.size)))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -29,6 +29,7 @@ use std::ops::Deref;
 use crate::disk::{Dir, Owner};
 use crate::error::Result;
 use crate::repository::Repository;
+use crate::sabotage::Sabotage;
 pub use wait::Waiting;
 use wait::{Mode, acquire};
 
@@ -124,14 +125,14 @@ pub(crate) fn shared<'r>(repository: &'r Repository, dir: &Dir, owner: Owner) ->
 
 pub(crate) fn exclusive<'r>(repository: &'r Repository, dir: &Dir, owner: Owner) -> Result<Exclusive<'r>> {
     let waiting = repository.waiting();
-    let gate = acquire(dir, GATE, owner, Mode::Exclusive, waiting)?;
-    let lock = acquire(dir, LOCK, owner, Mode::Exclusive, waiting)?;
+    let gate = acquire(dir, GATE, owner, Mode::Exclusive.unless(Sabotage::NoGate), waiting)?;
+    let lock = acquire(dir, LOCK, owner, Mode::Exclusive.unless(Sabotage::SharedSweep), waiting)?;
     drop(gate);
     Ok(Exclusive { repository, _lock: lock })
 }
 
 pub(crate) fn index(repository: &Repository, dir: &Dir, owner: Owner) -> Result<IndexLock> {
-    acquire(dir, INDEX_LOCK, owner, Mode::Exclusive, repository.waiting())
+    acquire(dir, INDEX_LOCK, owner, Mode::Exclusive.unless(Sabotage::NoIndexLock), repository.waiting())
         .map(|lock| IndexLock { _lock: lock })
 }
 

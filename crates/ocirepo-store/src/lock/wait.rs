@@ -9,6 +9,7 @@ use fs4::{FileExt, TryLockError};
 use super::holders;
 use crate::disk::{Dir, Owner};
 use crate::error::{Error, Result};
+use crate::sabotage::Sabotage;
 
 /// How long to wait for locks, and how this process introduces itself to others that wait.
 #[derive(Debug, Clone)]
@@ -29,6 +30,14 @@ impl Default for Waiting {
 pub(super) enum Mode {
     Shared,
     Exclusive,
+}
+
+impl Mode {
+    /// What it is to be, unless that is broken on purpose: a shared lock where nobody locks
+    /// exclusively is none.
+    pub(super) fn unless(self, sabotage: Sabotage) -> Self {
+        if sabotage.is_on() { Self::Shared } else { self }
+    }
 }
 
 /// The first nap; each is twice the last, up to [`SHORT_NAP`] while the wait may still be short,

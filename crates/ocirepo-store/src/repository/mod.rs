@@ -31,6 +31,7 @@ use crate::index::commit::Snapshot;
 use crate::index::{Document, MAX_INDEX_SIZE};
 use crate::lock::{self, Exclusive, IndexLock, Reading, Shared, Waiting};
 use crate::name::{self, Found, RefPolicy};
+use crate::sabotage::Sabotage;
 
 /// The directory for our own files.
 const OCIREPO: &str = ".ocirepo";
@@ -126,6 +127,9 @@ impl Repository {
                 .read(INDEX, MAX_INDEX_SIZE)?
                 .ok_or_else(|| Error::Headless { path: self.path().to_owned(), missing: INDEX })?;
             match Document::parse(&bytes) {
+                Err(_) if Sabotage::BadIndexIsEmpty.is_on() => {
+                    return Ok(Snapshot { document: Document::empty(), bytes, identity: stat.identity });
+                }
                 Ok(document) => return Ok(Snapshot { document, bytes, identity: stat.identity }),
                 Err(reason) if seen.as_ref() == Some(&bytes) => {
                     return Err(Error::Damaged { path: self.path().join(INDEX), reason });
