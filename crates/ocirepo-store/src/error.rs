@@ -209,6 +209,13 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
+    /// index.json was replaced, and what was left to do after that failed: the change is made, but the loss of
+    /// power may undo it.
+    #[error("index.json is the new one, but it is not certain that it stays when the power fails")]
+    Unsettled {
+        /// What failed.
+        source: Box<Error>,
+    },
     /// index.json changed under our hands too often to make progress.
     #[error("{} keeps changing: other tools are writing it without a lock", path.display())]
     Contended {
@@ -269,6 +276,7 @@ impl Error {
             | Self::LockUnsupported { .. }
             | Self::NotStaged { .. }
             | Self::Unverifiable { .. }
+            | Self::Unsettled { .. }
             | Self::Contended { .. } => ErrorKind::Other,
         }
     }

@@ -183,10 +183,11 @@ fn transfer_hint(error: &TransferError) -> Option<&'static str> {
              index, which docker and k3s load and ctr refuses"
         }
         TransferError::Lacking { .. } | TransferError::BadStored { .. } => {
-            "nothing was written; add the image again from where it came, or remove it with `ocirepo rm`"
+            "nothing was written; heal it with `ocirepo verify --repair-from SOURCE` from an archive or a repository that \
+             has the blobs, or remove it with `ocirepo rm`"
         }
         TransferError::Blob { .. } => {
-            "what was written is incomplete; `ocirepo verify` finds all that is damaged"
+            "what was written is incomplete; `ocirepo verify` finds all that is damaged, and heals it with --repair-from"
         }
         TransferError::NameTwice { .. } => "save the images under different names; nothing was added",
         TransferError::NotOneImage { .. } => {
@@ -259,6 +260,9 @@ fn store_hint(error: &StoreError, repository: &Path) -> Option<String> {
         );
     }
     Some(match error {
+        StoreError::Unsettled { .. } => {
+            "the change is made, as `ocirepo ls` shows; see what is wrong with the disk".to_owned()
+        }
         // To make a mistyped path a repository would be the wrong cure.
         StoreError::NotARepository { path, .. } if path != repository => {
             "check the path: it has to be a repository, or for `export --type dir` a new or empty directory"
@@ -328,7 +332,8 @@ fn store_hint(error: &StoreError, repository: &Path) -> Option<String> {
         StoreError::BrokenManifest { .. }
         | StoreError::MissingBlob { .. }
         | StoreError::SizeMismatch { .. } => {
-            "`ocirepo verify` lists all damage; adding the image again heals missing and truncated blobs"
+            "`ocirepo verify` lists all damage; `ocirepo verify --repair-from SOURCE` heals it from an archive or a \
+             repository that has the blobs"
                 .to_owned()
         }
         StoreError::InvalidReference { .. } => {

@@ -49,9 +49,11 @@ impl Blobs {
         Ok(top.open_dir(algorithm)?.map(|dir| self.remember(algorithm, dir)))
     }
 
-    /// The directory of one algorithm, made durably if it is not there.
+    /// The directory of one algorithm, made if it is not there. Its name is durable then, whoever
+    /// made it; that of `blobs` is if it was made here, and else once the repository is synced.
     pub(crate) fn ensure_dir(&self, algorithm: &str, owner: Owner) -> Result<Arc<Dir>> {
-        if let Some(dir) = self.dir(algorithm)? {
+        if let (Some(top), Some(dir)) = (self.top()?, self.dir(algorithm)?) {
+            top.sync()?;
             return Ok(dir);
         }
         let top = self.root.ensure_dir(BLOBS, owner)?;

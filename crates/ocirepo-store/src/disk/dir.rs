@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Owner;
@@ -50,6 +50,9 @@ pub(crate) struct Stat {
     pub(crate) kind: Kind,
     pub(crate) size: u64,
     pub(crate) identity: Identity,
+    /// Whether the file has no name but the one it was reached by. Of a file with another name it
+    /// cannot be known whose it is.
+    pub(crate) has_one_name: bool,
     changed: i64,
 }
 
@@ -79,6 +82,7 @@ impl From<rustix::fs::Stat> for Stat {
                 size,
                 modified: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
             },
+            has_one_name: stat.st_nlink as u64 == 1,
             changed: stat.st_ctime as i64,
         }
     }
@@ -154,7 +158,8 @@ impl Dir {
     pub(crate) fn ensure_dir(&self, name: &str, owner: Owner) -> Result<Self> {
         match rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(0o755)) {
             Ok(()) => {
-                let made = self.open_dir(name)?.ok_or_else(|| self.error("open", name, Errno::NOENT))?;
+                // What is given away has to be what was made, and no link that took its place.
+                let made = self.open_own_dir(name)?.ok_or_else(|| self.error("open", name, Errno::NOENT))?;
                 owner.give(&made.fd).map_err(|error| Error::io("set the owner of", &made.path, error))?;
                 Ok(made)
             }
@@ -223,11 +228,20 @@ impl Dir {
         Ok(Some((bytes, stat)))
     }
 
-    /// Creates or empties the file `name` for writing. A link of that name is not followed.
+    /// Creates the file `name` for writing. What has the name already loses it: a crash may have left
+    /// it, and whatever else it is, a link, a fifo or a second name of some other file, it is not
+    /// written to.
     pub(crate) fn create(&self, name: &str, owner: Owner) -> Result<File> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o644))
-            .map_err(|errno| self.error("create", name, errno))?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let create = || rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o644));
+        let fd = match create() {
+            Err(Errno::EXIST) => {
+                self.unlink(name)?;
+                create()
+            }
+            created => created,
+        };
+        let fd = fd.map_err(|errno| self.error("create", name, errno))?;
         owner.give(&fd).map_err(|error| Error::io("set the owner of", self.path.join(name), error))?;
         Ok(File::from(fd))
     }
@@ -251,8 +265,17 @@ impl Dir {
         if stat.kind != Kind::File {
             return Err(refuse());
         }
-        owner.give(&fd).map_err(|error| Error::io("set the owner of", self.path.join(name), error))?;
+        self.give(&fd, stat, name, owner)?;
         Ok(File::from(fd))
+    }
+
+    /// Gives a file away that may have been there before: one of several names could be one that was
+    /// planted here, to be given what belongs to others.
+    fn give(&self, file: impl AsFd, stat: Stat, name: &str, owner: Owner) -> Result<()> {
+        if !stat.has_one_name {
+            return Ok(());
+        }
+        owner.give(file).map_err(|error| Error::io("set the owner of", self.path.join(name), error))
     }
 
     /// Opens the file `name` to lock it, making it when `create` says so. Falls back to a
@@ -260,31 +283,29 @@ impl Dir {
     pub(crate) fn open_lock(&self, name: &str, create: Option<Owner>) -> Result<Option<File>> {
         // NONBLOCK: a fifo in its place must not hang us.
         let base = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let regular = |fd: OwnedFd| {
-            let stat = rustix::fs::fstat(&fd).map_err(|errno| self.error("stat", name, errno))?;
-            if Stat::from(stat).kind == Kind::File {
-                Ok(Some(File::from(fd)))
-            } else {
-                Err(Error::NotAFile { path: self.path.join(name) })
+        let refuse = || Error::NotAFile { path: self.path.join(name) };
+        let regular = |fd: OwnedFd, owner: Option<Owner>| {
+            let stat = Stat::from(rustix::fs::fstat(&fd).map_err(|errno| self.error("stat", name, errno))?);
+            if stat.kind != Kind::File {
+                return Err(refuse());
             }
+            owner.map_or(Ok(()), |owner| self.give(&fd, stat, name, owner))?;
+            Ok(Some(File::from(fd)))
         };
         let mode = Mode::from_raw_mode(0o644);
         if let Some(owner) = create {
             let flags = base | OFlags::RDWR | OFlags::CREATE;
             match rustix::fs::openat(&self.fd, name, flags, mode) {
-                Ok(fd) => {
-                    owner
-                        .give(&fd)
-                        .map_err(|error| Error::io("set the owner of", self.path.join(name), error))?;
-                    return regular(fd);
-                }
+                Ok(fd) => return regular(fd, Some(owner)),
                 Err(Errno::ROFS | Errno::ACCESS | Errno::PERM) => {}
+                Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => return Err(refuse()),
                 Err(errno) => return Err(self.error("open", name, errno)),
             }
         }
         match rustix::fs::openat(&self.fd, name, base | OFlags::RDONLY, mode) {
-            Ok(fd) => regular(fd),
+            Ok(fd) => regular(fd, None),
             Err(Errno::NOENT) if create.is_none() => Ok(None),
+            Err(Errno::LOOP | Errno::NXIO) => Err(refuse()),
             Err(errno) => Err(self.error("open", name, errno)),
         }
     }
@@ -356,6 +377,17 @@ impl Dir {
         }
     }
 
+    /// Makes the content of the regular file `name` durable, whoever wrote it. One that is not there
+    /// is no error.
+    pub(crate) fn sync_file(&self, name: &str) -> Result<()> {
+        match self.open_file(name)? {
+            Some((file, _)) => {
+                file.sync_all().map_err(|error| Error::io("sync", self.path.join(name), error))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Every name in this directory, in no order, without `.` and `..`. A name that is not UTF-8
     /// is given with replacement characters: such a name is nothing of ours.
     pub(crate) fn list(&self) -> Result<Vec<Listed>> {
@@ -378,6 +410,13 @@ impl Dir {
             found.push(Listed { name: OsStr::from_bytes(bytes).to_string_lossy().into_owned(), kind });
         }
         Ok(found)
+    }
+
+    /// Sees that files may be made and renamed in here.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        let wanted = Access::WRITE_OK | Access::EXEC_OK;
+        rustix::fs::accessat(&self.fd, ".", wanted, AtFlags::empty())
+            .map_err(|errno| Error::io("write to", &self.path, errno))
     }
 
     /// The user and group of this directory.

@@ -19,5 +19,7 @@ pub(crate) use dir::{Dir, Identity, Kind, Stat};
 pub use output::{OutputFile, SealedFile};
 pub(crate) use owner::Owner;
 pub(crate) use share::share_blocks;
-pub(crate) use staging::{NEW_OWNER_FILE, StagedFile, StagingDir, create_dirs, is_dead, remove_tree};
+pub(crate) use staging::{
+    NEW_OWNER_FILE, StagedFile, StagingDir, create_dirs, is_dead, private_dir, remove_tree,
+};
 pub(crate) use syncer::Syncer;

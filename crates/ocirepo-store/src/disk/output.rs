@@ -39,7 +39,14 @@ impl OutputFile {
     pub fn create(path: &Path) -> Result<Self> {
         let fail = |error| Error::io("write", path, error);
         let to = match std::fs::metadata(path) {
-            Ok(metadata) if is_direct(path, metadata.file_type()) => To::Direct(open(path).map_err(fail)?),
+            Ok(metadata) if is_direct(path, metadata.file_type()) => {
+                let file = open(path).map_err(fail)?;
+                // By now something else may have the name.
+                if !is_direct(path, file.metadata().map_err(fail)?.file_type()) {
+                    return Err(fail(io::Error::other("it has just been replaced by another file")));
+                }
+                To::Direct(file)
+            }
             Ok(metadata) if metadata.is_file() => {
                 Self::beside(path, &std::fs::canonicalize(path).map_err(fail)?)?
             }
@@ -170,6 +177,7 @@ fn open(path: &Path) -> io::Result<File> {
     File::options().append(true).open(path)
 }
 
-fn parent(path: &Path) -> &Path {
+/// The directory that the last part of a path is a name in.
+pub(super) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -34,23 +34,29 @@ pub(crate) struct StagingDir {
 }
 
 impl StagingDir {
-    /// Makes a staging directory below `parent`; the caller holds `index.lock`.
+    /// Makes a staging directory below `parent`; the caller holds `index.lock`. A failure leaves nothing.
     pub(crate) fn create(parent: &Dir, description: &str, owner: Owner) -> Result<Self> {
+        Self::make(parent, description, owner).inspect_err(|_| super::clean_up(parent, NEW_OWNER_FILE))
+    }
+
+    fn make(parent: &Dir, description: &str, owner: Owner) -> Result<Self> {
         let fail = |action| move |error: io::Error| Error::io(action, parent.path(), error);
         let mut owner_lock = parent.create(NEW_OWNER_FILE, owner)?;
         let owner_path = || parent.path().join(NEW_OWNER_FILE);
         FileExt::try_lock(&owner_lock)
             .map_err(|error| Error::io("lock", owner_path(), io::Error::from(error)))?;
-        owner_lock.write_all(description.as_bytes()).map_err(|error| {
-            super::clean_up(parent, NEW_OWNER_FILE);
-            Error::io("write", owner_path(), error)
-        })?;
+        owner_lock
+            .write_all(description.as_bytes())
+            .map_err(|error| Error::io("write", owner_path(), error))?;
         let temporary = tempfile::Builder::new()
             .prefix("session-")
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .tempdir_in(parent.path())
             .map_err(fail("create a staging directory in"))?;
-        let dir = Dir::open(temporary.path()).map_err(fail("open a staging directory in"))?;
+        // By its name in `parent`: what is on the path may have become a link meanwhile.
+        let name = temporary.path().file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
+        let opened = parent.open_own_dir(name)?.ok_or_else(|| io::ErrorKind::NotFound.into());
+        let dir = opened.map_err(fail("open a staging directory in"))?;
         owner.give(dir.as_fd()).map_err(fail("set the owner of a staging directory in"))?;
         parent.rename(NEW_OWNER_FILE, &dir, OWNER_FILE)?;
         Ok(Self {
@@ -65,7 +71,7 @@ impl StagingDir {
     /// Makes a directory below `parent`, which is no repository, for nobody but this process.
     pub(crate) fn create_apart(parent: &Path) -> Result<Self> {
         let fail = |error: io::Error| Error::io("create a temporary directory in", parent, error);
-        let temporary = tempfile::Builder::new().prefix("ocirepo-").tempdir_in(parent).map_err(fail)?;
+        let temporary = private_dir(parent).map_err(fail)?;
         let dir = Dir::open(temporary.path()).map_err(fail)?;
         let owner = dir.owner()?;
         Ok(Self { dir, _temporary: temporary, _owner_lock: None, owner, counter: AtomicU64::new(0) })
@@ -117,6 +123,13 @@ impl StagingDir {
     }
 }
 
+/// A new directory below `parent`, such as that for the temporary files of all users: whatever the
+/// umask, nobody else may look into it.
+pub(crate) fn private_dir(parent: &Path) -> io::Result<TempDir> {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    tempfile::Builder::new().prefix("ocirepo-").permissions(mode).tempdir_in(parent)
+}
+
 /// A file in a staging directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StagedFile {
@@ -158,7 +171,29 @@ pub(crate) fn remove_tree(path: &Path) -> Result<()> {
     }
 }
 
-/// Makes the directory `path` and those above it that are missing.
+/// Makes the directory `path` and those above it that are missing, durably. The last one that is
+/// there may have been made by somebody who was killed before its name was durable.
 pub(crate) fn create_dirs(path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path).map_err(|error| Error::io("create", path, error))
+    let is_missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
+    let missing = path.ancestors().take_while(is_missing).count();
+    let mut dirs: Vec<&Path> = path.ancestors().take(missing + 1).collect();
+    while let Some(dir) = dirs.pop() {
+        std::fs::create_dir_all(dir).map_err(|error| Error::io("create", dir, error))?;
+        sync_name(dir)?;
+    }
+    Ok(())
+}
+
+/// Makes the name of a directory durable.
+fn sync_name(path: &Path) -> Result<()> {
+    // `.` and `/` have no name that could be theirs to lose.
+    if path.file_name().is_none() {
+        return Ok(());
+    }
+    let parent = super::output::parent(path);
+    match Dir::open(parent) {
+        // Names can be made in a directory that may not be read; then it cannot be synced either.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        opened => opened.map_err(|error| Error::io("open", parent, error))?.sync(),
+    }
 }

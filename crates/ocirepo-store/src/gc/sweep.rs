@@ -78,6 +78,10 @@ impl Plan {
         if self.is_refused() {
             return Ok(swept);
         }
+        if !self.garbage.is_empty() {
+            // The index before this one may name what goes now, and must not come back.
+            place::settle(repository)?;
+        }
         progress.begin("sweeping", Unit::Items, Some(self.garbage.len() as u64));
         let mut algorithms = BTreeSet::new();
         // Names go one at a time, but the file system frees what was behind them side by side.

@@ -10,14 +10,15 @@
 //! 5. the two files are swapped in one step;
 //! 6. the directories are fsynced.
 //!
-//! A kill at any point leaves the old index or the new one, never less.
+//! A kill at any point leaves the old index or the new one, never less. An edit that changes nothing
+//! makes durable what is there: it may be what a killed writer has put there.
 //!
 //! Step 5, and what becomes of what another tool wrote between 4 and 5, is [`super::place`].
 //!
 //! [`History`]: crate::repository::History
 
 use super::document::{Document, MAX_INDEX_SIZE};
-use super::place::{self, NEXT, put_in_place};
+use super::place::{self, BASE, NEXT, keep_base, put_in_place, settle};
 use crate::disk::{self, Dir, Identity, Owner};
 use crate::error::{Error, Result};
 use crate::name::{self, RefPolicy};
@@ -104,12 +105,14 @@ impl Commit<'_> {
 
             let marked = self.convert_to.filter(|_| changed).map(|to| (recorded, to));
             let ready = self.make_ready(&own, owner, &base, changed.then_some(&bytes), marked);
-            ready.inspect_err(|_| disk::clean_up(&own, NEXT))?;
+            ready.inspect_err(|_| [NEXT, BASE].iter().for_each(|name| disk::clean_up(&own, name)))?;
             if changed {
                 if !base.is_current(repository)? {
                     continue;
                 }
                 put_in_place(repository, &own, &base.bytes, document, bytes)?;
+            } else {
+                settle(repository)?;
             }
             if Sabotage::IndexBeforeBlobs.is_on() {
                 self.prepare()?;
@@ -136,6 +139,7 @@ impl Commit<'_> {
             // On record first: an index that is found here and is not on record came out of a swap.
             History::announce(own, next, &base.bytes, &base.bytes, owner)?;
             disk::write_synced(own, NEXT, next, owner)?;
+            keep_base(own, &base.bytes)?;
         }
         if let Some((from, to)) = marked {
             Config::write_converting(own, from, to, owner)?;

@@ -23,13 +23,17 @@ use crate::repository::{History, INDEX, Repository};
 /// The new index, and after the swap the old one.
 pub(crate) const NEXT: &str = "index.next";
 /// What the new index was made from, while it is put in place.
-const BASE: &str = "index.base";
+pub(super) const BASE: &str = "index.base";
 /// What index.json is to become when another tool's change was merged in.
 const MERGED: &str = "index.merged";
 /// The index before the last change.
 const PREVIOUS: &str = "index.prev";
 
-/// Swaps the new index, which lies in [`NEXT`], in for `base`, until nobody has come between.
+/// Swaps the new index, which lies in [`NEXT`], in for `base`, which lies in [`BASE`], until nobody has come
+/// between. A failure leaves nothing behind, as far as that can be done.
+///
+/// # Errors
+/// [`Error::Unsettled`] for what fails once the new index is in place.
 pub(super) fn put_in_place(
     repository: &Repository,
     own: &Dir,
@@ -37,15 +41,29 @@ pub(super) fn put_in_place(
     document: Document,
     bytes: Vec<u8>,
 ) -> Result<()> {
+    exchange(repository, own, base, document, bytes).inspect_err(|_| {
+        // The failure itself is what the caller hears of.
+        if let Err(error) = recover(repository, own) {
+            tracing::debug!("left behind: {error}");
+        }
+    })
+}
+
+fn exchange(
+    repository: &Repository,
+    own: &Dir,
+    base: &[u8],
+    document: Document,
+    bytes: Vec<u8>,
+) -> Result<()> {
     let root = repository.root();
-    keep_base(own, base)?;
     if !own.swap(NEXT, root, INDEX)? {
         disk::replace(own, PREVIOUS, base, root.owner()?)?;
         own.rename(NEXT, root, INDEX)?;
-        root.sync()?;
+        root.sync().map_err(unsettled)?;
         return finish(own);
     }
-    root.sync()?;
+    root.sync().map_err(unsettled)?;
     match read_settled(own, NEXT, base)? {
         None => finish(own),
         Some(theirs) => take_up(repository, own, base, theirs, (document, bytes)),
@@ -75,10 +93,10 @@ fn take_up(
         disk::write_synced(own, MERGED, &bytes, owner)?;
         if !own.swap(MERGED, root, INDEX)? {
             own.rename(MERGED, root, INDEX)?;
-            root.sync()?;
+            root.sync().map_err(unsettled)?;
             return finish(own);
         }
-        root.sync()?;
+        root.sync().map_err(unsettled)?;
         let Some(next) = read_settled(own, MERGED, &expected)? else {
             own.unlink(MERGED)?;
             return finish(own);
@@ -92,8 +110,9 @@ fn take_up(
     Err(contended(repository))
 }
 
-/// Keeps what the new index was made from. Only a kill needs it, so it need not be durable.
-fn keep_base(own: &Dir, base: &[u8]) -> Result<()> {
+/// Keeps what the new index is made from, before it is put in place. Only a kill needs it, so it need
+/// not be durable.
+pub(super) fn keep_base(own: &Dir, base: &[u8]) -> Result<()> {
     let path = || own.path().join(BASE);
     let mut file = own.create(BASE, own.owner()?)?;
     file.write_all(base).map_err(|error| {
@@ -104,11 +123,26 @@ fn keep_base(own: &Dir, base: &[u8]) -> Result<()> {
 
 /// What came out of the swap is in index.json, so it is only the index before the change.
 fn finish(own: &Dir) -> Result<()> {
-    if own.stat(NEXT)?.is_some() {
-        own.rename(NEXT, own, PREVIOUS)?;
-    }
-    own.unlink(BASE)?;
-    own.sync()
+    let tidy = || {
+        if own.stat(NEXT)?.is_some() {
+            own.rename(NEXT, own, PREVIOUS)?;
+        }
+        own.unlink(BASE)?;
+        own.sync()
+    };
+    tidy().map_err(unsettled)
+}
+
+/// What failed once the new index was in place.
+fn unsettled(error: Error) -> Error {
+    Error::Unsettled { source: Box::new(error) }
+}
+
+/// Makes index.json durable as it is. Whoever wrote it may not have synced it: other tools do not,
+/// and one of ours may have been killed before it could. Free when it is durable already.
+pub(crate) fn settle(repository: &Repository) -> Result<()> {
+    repository.root().sync_file(INDEX)?;
+    repository.root().sync()
 }
 
 /// What came out of a swap into `name`, unless it is what was expected. A tool that was writing the
@@ -188,6 +222,7 @@ mod tests {
         // Another tool has made "1" into "1,2" since we read it; we make it "1,3".
         std::fs::write(dir.path().join(INDEX), document("1,2").1).unwrap();
         disk::write_synced(&own, NEXT, &document("1,3").1, owner).unwrap();
+        keep_base(&own, &document("1").1).unwrap();
         let (ours, bytes) = document("1,3");
         put_in_place(&repository, &own, &document("1").1, ours, bytes).unwrap();
         assert_eq!(std::fs::read(dir.path().join(INDEX)).unwrap(), document("1,3,2").1);

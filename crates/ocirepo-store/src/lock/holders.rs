@@ -18,8 +18,12 @@ pub(crate) fn describe_self(waiting: &Waiting) -> String {
     format!("pid {} on {host} ({}) since {since}", std::process::id(), waiting.verb)
 }
 
-/// Writes this process into a lock file that it holds alone. Failing to is of no consequence.
+/// Writes this process into a lock file that it holds alone. Failing to is of no consequence. A file
+/// with a second name is left as it is: somebody may have linked another file here.
 pub(super) fn sign(mut file: &File, waiting: &Waiting) {
+    if !file.metadata().is_ok_and(|metadata| metadata.nlink() == 1) {
+        return;
+    }
     let text = format!("{}\n", describe_self(waiting));
     let signed = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
     if let Err(error) = signed {
@@ -80,12 +84,12 @@ fn command_of(pid: u32) -> String {
 }
 
 fn living_sessions(dir: &Dir) -> Vec<String> {
-    let Ok(Some(tmp)) = dir.open_dir("tmp") else { return Vec::new() };
+    let Ok(Some(tmp)) = dir.open_own_dir("tmp") else { return Vec::new() };
     let Ok(sessions) = tmp.list() else { return Vec::new() };
     sessions
         .into_iter()
         .filter_map(|session| {
-            let (bytes, _) = tmp.open_dir(&session.name).ok()??.read("owner", 1024).ok()??;
+            let (bytes, _) = tmp.open_own_dir(&session.name).ok()??.read("owner", 1024).ok()??;
             let text = String::from_utf8_lossy(&bytes).trim().to_owned();
             (!text.is_empty()).then_some(text)
         })

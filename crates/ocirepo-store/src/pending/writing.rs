@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{PENDING, PendingBundle, Place, Record, name_of};
+use super::{BLOBS, PARTS, PENDING, PendingBundle, Place, Record, name_of};
 use crate::digest::{Algorithm, Digest};
-use crate::disk::{self, Dir, Owner, Syncer};
+use crate::disk::{self, Dir, Kind, Owner, Syncer};
 use crate::error::{Error, Result};
 use crate::ingest::{BlobWriter, Ingest, Staged, Staging, TMP, remove_dead};
 use crate::lock::{Shared, Writing};
@@ -87,12 +87,19 @@ fn open<'l>(
 
 fn ensure(repository: &Repository, id: &Digest, record: &Record) -> Result<PendingBundle> {
     let name = name_of(id)?;
-    let (own, owner) = repository.own_dir_for_writing()?;
+    // Where index.json cannot be trusted, nothing is written, not even beside it.
+    repository.read_index()?;
+    let (own, owner) = repository.ensure_own_dir()?;
     let _lock = repository.lock_index()?;
     let parent = own.ensure_own_dir(PENDING, owner)?;
     if let Some(bundle) = PendingBundle::read(&parent, id.clone())? {
         let reason = match &bundle.record {
-            Ok(found) if found.needs == record.needs => return Ok(bundle),
+            Ok(found) if found.needs == record.needs => {
+                // Whoever made it may have been killed before its name was durable.
+                parent.sync()?;
+                own.sync()?;
+                return Ok(bundle);
+            }
             Ok(_) => "what it needs is not what the bundle of that id needs".to_owned(),
             Err(reason) => reason.clone(),
         };
@@ -166,14 +173,16 @@ impl Pending<'_> {
         Ok(is_kept || self.bundle.has_part(digest, number, size)?)
     }
 
-    /// Makes everything that was kept a durable part of the bundle.
+    /// Makes everything that was kept a durable part of the bundle, and what waited already too.
     ///
     /// # Errors
     /// When the bundle was given up meanwhile, and when the file system refuses.
     pub fn publish(&self) -> Result<()> {
         self.syncer.wait()?;
         let mut kept = self.kept();
-        let Some(staging) = self.staging.made().filter(|_| !kept.is_empty()) else { return Ok(()) };
+        let Some(staging) = self.staging.made().filter(|_| !kept.is_empty()) else {
+            return self.bundle.dir.as_ref().map_or(Ok(()), settle);
+        };
         let (own, owner) = self.repository.ensure_own_dir()?;
         let _lock = self.repository.lock_index()?;
         let parent = own.ensure_own_dir(PENDING, owner)?;
@@ -193,7 +202,7 @@ impl Pending<'_> {
                 staging.publish(file, &dirs[&below], &place.name())?;
             }
         }
-        dirs.values().try_for_each(Dir::sync)?;
+        settle(&bundle)?;
         kept.clear();
         Ok(())
     }
@@ -256,6 +265,18 @@ fn ensure_below(dir: &Dir, names: &[String], owner: Owner) -> Result<Dir> {
     if rest.is_empty() { Ok(below) } else { ensure_below(&below, rest, owner) }
 }
 
+/// Makes all names in a bundle durable. Whoever gave it some of them may have been killed before.
+fn settle(bundle: &Dir) -> Result<()> {
+    if let Some(blobs) = bundle.open_own_dir(BLOBS)? {
+        for found in blobs.list()?.iter().filter(|found| found.kind == Kind::Directory) {
+            blobs.open_own_dir(&found.name)?.map_or(Ok(()), |algorithm| algorithm.sync())?;
+        }
+        blobs.sync()?;
+    }
+    bundle.open_own_dir(PARTS)?.map_or(Ok(()), |parts| parts.sync())?;
+    bundle.sync()
+}
+
 /// Gives up a pending bundle with all that waits in it, also one that cannot be read. `false` when
 /// there is none of that id.
 ///
@@ -267,6 +288,7 @@ pub fn remove_pending(lock: &impl Writing, id: &Digest) -> Result<bool> {
 
 fn remove(repository: &Repository, id: &Digest) -> Result<bool> {
     let name = name_of(id)?;
+    repository.read_index()?;
     let (own, owner) = repository.ensure_own_dir()?;
     let _lock = repository.lock_index()?;
     let Some(parent) = own.open_own_dir(PENDING)? else { return Ok(false) };

@@ -4,11 +4,12 @@
 //! name: which names there were, nothing can tell. What is left over is garbage, for gc to sweep.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io::Read;
 
 use super::Repository;
 use crate::blob;
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Class, Link, Loaded, MAX_MANIFEST_SIZE, Node, Wanted, class_by_shape, own_media_type};
 use crate::index::{Document, Entry};
 
@@ -17,13 +18,19 @@ pub(super) fn find_images(repository: &Repository) -> Result<Document> {
     let mut found = BTreeMap::new();
     let mut children = HashSet::new();
     for digest in blob::list(repository.blobs(), repository.root())?.blobs {
-        let size = repository.blob_size(&digest)?.unwrap_or(0);
+        let Some((file, stat)) = repository.blobs().open(&digest)? else { continue };
+        let size = stat.size;
         if size > MAX_MANIFEST_SIZE {
             continue;
         }
+        // What cannot be read may be an image, and to pass it over would make it garbage.
+        let mut bytes = Vec::new();
+        file.take(MAX_MANIFEST_SIZE)
+            .read_to_end(&mut bytes)
+            .map_err(|error| Error::io("read", repository.blobs().path(&digest), error))?;
         // As an unknown type: so that blobs that are no documents are passed over.
         let wanted = Wanted { digest: &digest, class: Class::Unknown, size: Some(size), embedded: None };
-        let Loaded::Content(bytes) = repository.load(&wanted) else { continue };
+        let Loaded::Content(bytes) = wanted.prove(size, bytes.as_slice()) else { continue };
         let Some(class) = class_by_shape(&bytes) else { continue };
         let Ok(node) = Node::parse(&bytes, class) else { continue };
         children.extend(node.linked(Link::Manifest).map(|child| child.digest.clone()));

@@ -1,11 +1,12 @@
 //! Making a directory a repository.
 
+use std::io;
 use std::path::Path;
 
 use super::layout::{self, OCI_LAYOUT, OCI_LAYOUT_CONTENT, State};
-use super::{Config, History, INDEX, Repository, Settings};
+use super::{Config, History, INDEX, OCIREPO, Repository, Settings};
 use crate::blob::BLOBS;
-use crate::disk;
+use crate::disk::{self, Dir, Owner};
 use crate::error::{Error, Result};
 use crate::index::Document;
 use crate::index::place::NEXT;
@@ -46,7 +47,11 @@ impl Repository {
         let repository = Self::open_dir(path, settings)?;
         let refuse_headless = |missing| Err(Error::Headless { path: path.to_owned(), missing });
         match layout::state(&repository.root)? {
-            State::Layout => return Ok((repository, Initialised::AlreadyThere)),
+            State::Layout => {
+                // Whoever made it may have been killed before it was durable.
+                repository.root.sync()?;
+                return Ok((repository, Initialised::AlreadyThere));
+            }
             State::Headless { missing } if !options.adopt => return refuse_headless(missing),
             State::Headless { .. } | State::Nothing { .. } => {}
         }
@@ -54,10 +59,31 @@ impl Repository {
         Ok((repository, outcome))
     }
 
+    /// Whether a repository can begin at `path`: there is nothing, or an empty directory, or one in which
+    /// [`Repository::init`] was killed before there was anything in it.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn can_begin(path: &Path) -> Result<bool> {
+        let root = match Dir::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            opened => opened.map_err(|error| Error::io("open", path, error))?,
+        };
+        let names: Vec<String> = root.list()?.into_iter().map(|found| found.name).collect();
+        let is_begun = names.iter().any(|name| name == OCIREPO)
+            && names.iter().all(|name| [OCIREPO, BLOBS, OCI_LAYOUT].contains(&name.as_str()))
+            && matches!(layout::state(&root)?, State::Nothing { .. });
+        Ok(names.is_empty() || is_begun)
+    }
+
     /// Writes what is missing, index.json last: until that is there, it is no repository.
     fn complete(&self, options: InitOptions) -> Result<Initialised> {
         let (own, owner) = self.ensure_own_dir()?;
         let _lock = self.lock_index()?;
+        self.write_missing(&own, owner, options).inspect_err(|_| disk::clean_up(&own, NEXT))
+    }
+
+    fn write_missing(&self, own: &Dir, owner: Owner, options: InitOptions) -> Result<Initialised> {
         let state = layout::state(&self.root)?;
         if state == State::Layout {
             return Ok(Initialised::AlreadyThere);
@@ -68,7 +94,7 @@ impl Repository {
         }
         self.blobs().ensure_dir("sha256", owner)?;
         if self.root.stat(OCI_LAYOUT)?.is_none() {
-            disk::write_synced(&own, NEXT, OCI_LAYOUT_CONTENT, owner)?;
+            disk::write_synced(own, NEXT, OCI_LAYOUT_CONTENT, owner)?;
             own.rename(NEXT, &self.root, OCI_LAYOUT)?;
         }
         let mut images = 0;
@@ -79,12 +105,14 @@ impl Repository {
                 Document::empty()
             };
             images = document.entries().len();
-            if Config::read(&own)?.is_none() {
-                Config::write(&own, options.policy.unwrap_or_default(), owner)?;
+            // Another policy than the one that is asked for is what a killed `init` has left.
+            let recorded = Config::read(own)?.map(|config| config.policy);
+            if recorded.is_none() || options.policy.is_some_and(|policy| Some(policy) != recorded) {
+                Config::write(own, options.policy.unwrap_or_default(), owner)?;
             }
             let bytes = document.to_bytes();
-            History::announce(&own, &bytes, b"", b"", owner)?;
-            disk::write_synced(&own, NEXT, &bytes, owner)?;
+            History::announce(own, &bytes, b"", b"", owner)?;
+            disk::write_synced(own, NEXT, &bytes, owner)?;
             own.rename(NEXT, &self.root, INDEX)?;
         }
         own.sync()?;
@@ -95,5 +123,44 @@ impl Repository {
         } else {
             Initialised::Created
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_killed_init_leaves_room_for_another_and_other_files_do_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new");
+        let can_begin = || Repository::can_begin(&path).unwrap();
+        assert!(can_begin());
+        std::fs::create_dir_all(path.join("blobs/sha256")).unwrap();
+        assert!(!can_begin(), "another tool's");
+        std::fs::create_dir(path.join(".ocirepo")).unwrap();
+        std::fs::write(path.join("oci-layout"), OCI_LAYOUT_CONTENT).unwrap();
+        assert!(can_begin());
+        std::fs::write(path.join("notes"), "").unwrap();
+        assert!(!can_begin(), "somebody's file");
+        Dir::open(&path).unwrap().unlink("notes").unwrap();
+        std::fs::write(path.join("blobs/sha256/blob"), "").unwrap();
+        assert!(!can_begin(), "blobs");
+    }
+
+    #[test]
+    fn the_policy_of_a_killed_init_does_not_stand_against_what_is_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let init = |policy| {
+            let options = InitOptions { policy, adopt: false };
+            let (repository, _) = Repository::init(dir.path(), options, Settings::default()).unwrap();
+            repository.policy(&Document::empty()).unwrap()
+        };
+        let kill = || Dir::open(dir.path()).unwrap().unlink(INDEX).unwrap();
+        assert_eq!(init(Some(RefPolicy::Tag)), RefPolicy::Tag);
+        kill();
+        assert_eq!(init(None), RefPolicy::Tag);
+        kill();
+        assert_eq!(init(Some(RefPolicy::Full)), RefPolicy::Full);
     }
 }

@@ -14,6 +14,7 @@ mod scratch;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 pub(crate) use config::Config;
 pub(crate) use history::History;
@@ -118,9 +119,10 @@ impl Repository {
 
     /// Reads index.json and remembers what was read. Tools that write the file in place leave a
     /// moment in which half of it is there: what cannot be parsed is an error only once it has
-    /// stopped changing.
+    /// stopped changing, or goes on for longer than a lock is waited for.
     pub(crate) fn read_index(&self) -> Result<Snapshot> {
         let mut seen: Option<Vec<u8>> = None;
+        let start = Instant::now();
         loop {
             let (bytes, stat) = self
                 .root
@@ -133,6 +135,9 @@ impl Repository {
                 Ok(document) => return Ok(Snapshot { document, bytes, identity: stat.identity }),
                 Err(reason) if seen.as_ref() == Some(&bytes) => {
                     return Err(Error::Damaged { path: self.path().join(INDEX), reason });
+                }
+                Err(_) if seen.is_some() && start.elapsed() >= self.waiting().timeout => {
+                    return Err(Error::Contended { path: self.path().join(INDEX) });
                 }
                 Err(_) => seen = Some(bytes),
             }
@@ -244,6 +249,18 @@ impl Repository {
         lock::reading(self, self.own_dir()?.as_ref())
     }
 
+    /// Sees that something may be written here. Locks are no proof of that: whoever may only read can
+    /// have them too.
+    ///
+    /// # Errors
+    /// When nothing may be written, as on read-only media.
+    pub fn check_writable(&self) -> Result<()> {
+        match self.own_dir()? {
+            Some(own) => own.check_writable(),
+            None => self.root.check_writable(),
+        }
+    }
+
     /// `.ocirepo/`, made on the first write, unless index.json is such that nothing may be written.
     pub(crate) fn own_dir_for_writing(&self) -> Result<(Dir, Owner)> {
         if self.own_dir()?.is_none() {
@@ -282,9 +299,16 @@ impl Repository {
         }
     }
 
+    /// `.ocirepo/`, made durably if it is not there: what is on record in it is made durable later, and
+    /// would be lost with it.
     pub(crate) fn ensure_own_dir(&self) -> Result<(Dir, Owner)> {
         let owner = self.root.owner()?;
-        Ok((self.root.ensure_own_dir(OCIREPO, owner)?, owner))
+        if let Some(dir) = self.root.open_own_dir(OCIREPO)? {
+            return Ok((dir, owner));
+        }
+        let dir = self.root.ensure_own_dir(OCIREPO, owner)?;
+        self.root.sync()?;
+        Ok((dir, owner))
     }
 }
 

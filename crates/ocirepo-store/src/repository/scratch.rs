@@ -10,6 +10,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::{InitOptions, Repository, Settings};
+use crate::disk;
 use crate::error::{Error, Result};
 
 /// A repository that is removed when it is dropped.
@@ -28,7 +29,7 @@ impl Scratch {
     /// When nothing can be written there.
     pub fn create(parent: &Path, settings: Settings) -> Result<Self> {
         let fail = |error: io::Error| Error::io("create a temporary directory in", parent, error);
-        let directory = tempfile::Builder::new().prefix("ocirepo-").tempdir_in(parent).map_err(fail)?;
+        let directory = disk::private_dir(parent).map_err(fail)?;
         let (repository, _) =
             Repository::init(&directory.path().join("empty"), InitOptions::default(), settings)?;
         Ok(Self { repository, directory })

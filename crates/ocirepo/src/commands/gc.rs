@@ -125,7 +125,8 @@ fn explain(refusal: &Refusal, context: &Context) {
     let (problem, cure) = match refusal {
         Refusal::Broken => (
             "nothing was deleted: what a broken manifest keeps cannot be known".to_owned(),
-            "`ocirepo verify` lists all damage; delete the damaged file and add its image again, or `ocirepo rm` the image"
+            "`ocirepo verify` lists all damage; `ocirepo verify --repair-from SOURCE` heals it from an archive or a \
+             repository that has the manifest, or `ocirepo rm` the image"
                 .to_owned(),
         ),
         Refusal::BrokenPending(ids) => (
@@ -138,7 +139,8 @@ fn explain(refusal: &Refusal, context: &Context) {
         Refusal::MissingRoots => (
             "nothing was deleted: the manifest of an image is not there, so what it keeps cannot be known"
                 .to_owned(),
-            "bring it back by adding the image again, `ocirepo rm` it, or give --ignore-missing-roots"
+            "bring it back with `ocirepo verify --repair-from SOURCE` or by adding the image again, `ocirepo rm` it, or \
+             give --ignore-missing-roots"
                 .to_owned(),
         ),
         Refusal::EmptyIndex => (

@@ -4,7 +4,7 @@ use anyhow::Result;
 use ocirepo_store::index::Document;
 use ocirepo_store::ingest::Copying;
 use ocirepo_store::lock::Reading;
-use ocirepo_store::{Error, InitOptions, Repository};
+use ocirepo_store::{Error, InitOptions, Repository, Scratch};
 use ocirepo_transfer::{Copied, CopyOptions, ExportOptions, plan_copy};
 use serde_json::json;
 
@@ -28,7 +28,7 @@ pub(super) fn run(
     let reporter = context.reporter();
     let target = match Repository::open(&args.output, settings.clone()) {
         Ok(target) => Some(target),
-        Err(Error::NotARepository { .. }) if is_free(args)? => None,
+        Err(Error::NotARepository { .. }) if Repository::can_begin(&args.output)? => None,
         Err(error) => return Err(error.into()),
     };
     if let Some(target) = &target {
@@ -60,9 +60,9 @@ pub(super) fn run(
             plan.copy(target.ingest()?, how, &reporter)?
         }
         None if args.dry_run => {
-            let nowhere = tempfile::tempdir()?;
+            let nowhere = Scratch::create(&std::env::temp_dir(), settings.clone())?;
             let init = InitOptions { policy: Some(policy()?), adopt: false };
-            let (target, _) = Repository::init(nowhere.path(), init, settings)?;
+            let (target, _) = Repository::init(&nowhere.directory().join("target"), init, settings)?;
             let target = target.lock_reading()?;
             let ingest = target.rehearse(&std::env::temp_dir());
             plan.copy(ingest, how, &reporter)?
@@ -76,15 +76,6 @@ pub(super) fn run(
     };
     report(args, copied, context)?;
     Ok(Code::Ok)
-}
-
-/// Whether there is room for a new repository: nothing, or an empty directory.
-fn is_free(args: &Args) -> Result<bool> {
-    match std::fs::read_dir(&args.output) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(anyhow::Error::new(error).context(args.output.display().to_string())),
-        Ok(mut entries) => Ok(entries.next().is_none()),
-    }
 }
 
 fn is_same(target: &Repository, source: &Repository) -> Result<bool> {
