@@ -269,6 +269,8 @@ pub(crate) fn subject(names: &[Name], subject: Option<&Digest>) -> Option<Digest
     }
 }
 
+/// The digest that a tag such as `sha256-<hex>.sig` is made of. Its algorithm has to be a known one: by the grammar
+/// alone, `3.11-slim` could be made of a digest as well.
 fn fallback_subject(name: &Name) -> Option<Digest> {
     let tag = match name {
         Name::Tag(tag) => tag,
@@ -276,7 +278,7 @@ fn fallback_subject(name: &Name) -> Option<Digest> {
         Name::Verbatim(_) => return None,
     };
     let (algorithm, rest) = tag.split_once('-')?;
-    Digest::from_parts(algorithm, rest.split('.').next()?).ok()
+    Digest::from_parts(algorithm, rest.split('.').next()?).ok().filter(|digest| digest.algorithm().is_some())
 }
 
 #[cfg(test)]
@@ -302,6 +304,20 @@ mod tests {
     fn digests_in_repo_tags_are_no_names() {
         let digest = format!("alpine@{}", Digest::sha256(b"x"));
         assert_eq!(tags(&[&digest, "alpine:i-was-a-digest", ""]), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn only_tags_that_are_made_of_a_digest_are_about_another_image() {
+        let subject = |name: &str| subject(&[Name::parse(name).unwrap()], None);
+        let digest = Digest::sha256(b"x");
+        let tag = format!("sha256-{}", digest.encoded());
+        assert_eq!(subject(&format!("a/b:{tag}")).as_ref(), Some(&digest));
+        assert_eq!(subject(&format!("a/b:{tag}.sig")).as_ref(), Some(&digest));
+        assert_eq!(subject(&tag).as_ref(), Some(&digest));
+        for name in ["python:3.11-slim", "debian:bookworm-slim", "a/b:v1-2.3", "a/b:1-alpine", "sha256-slim"]
+        {
+            assert_eq!(subject(name), None, "{name}");
+        }
     }
 
     const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";

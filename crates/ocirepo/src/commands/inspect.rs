@@ -1,7 +1,7 @@
 //! `ocirepo inspect`
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{IsTerminal as _, Write};
 
 use anyhow::Result;
 use ocirepo_store::Repository;
@@ -39,7 +39,7 @@ pub(crate) struct Args {
     /// Where the image is, if not in the repository; - is standard input
     #[arg(long = "in", value_name = "SOURCE")]
     source: Option<String>,
-    /// Print the manifest itself, byte for byte
+    /// Print the manifest itself, byte for byte; on a terminal, with control characters as escapes
     #[arg(long)]
     raw: bool,
 }
@@ -100,8 +100,8 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     let word = args.reference.as_deref().unwrap_or("-");
     let found = if word == "-" { Ok(None) } else { in_repository(word, context, verb) };
     match found {
-        Ok(Some((repository, position))) => {
-            look::at_repository(&repository, |view| show(view, position, args, context))
+        Ok(Some(Found { repository, document, position })) => {
+            show(&look::view(&repository, &document), position, args, context)
         }
         Ok(None) => {
             look::at_source(word, context, verb, |view| show(view, view.only_image()?, args, context))
@@ -110,8 +110,16 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     }
 }
 
+/// An entry of the repository. Where it stands means something in this very document alone: others may have taken
+/// entries out since.
+struct Found {
+    repository: Repository,
+    document: Document,
+    position: usize,
+}
+
 /// The image of the repository, if it has it or nothing else is meant.
-fn in_repository(word: &str, context: &Context, verb: &str) -> Result<Option<(Repository, usize)>> {
+fn in_repository(word: &str, context: &Context, verb: &str) -> Result<Option<Found>> {
     let is_source = look::is_source(word);
     let repository = match context.open(verb) {
         Err(error) if look::is_no_repository(&error) && is_source => return Ok(None),
@@ -119,7 +127,7 @@ fn in_repository(word: &str, context: &Context, verb: &str) -> Result<Option<(Re
     };
     let document = repository.index()?;
     match repository.resolve(&document, word) {
-        Ok(found) => Ok(Some((repository, found.positions[0]))),
+        Ok(found) => Ok(Some(Found { repository, document, position: found.positions[0] })),
         Err(ocirepo_store::Error::NotFound { .. }) if is_source => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -214,6 +222,11 @@ fn print_raw(documents: &dyn Documents, entry: &Entry, position: usize) -> Resul
         }
     };
     let mut out = std::io::stdout().lock();
+    if out.is_terminal() {
+        drop(out);
+        String::from_utf8_lossy(&bytes).split('\n').try_for_each(render::line)?;
+        return Ok(Code::Ok);
+    }
     out.write_all(&bytes)?;
     out.flush()?;
     Ok(Code::Ok)

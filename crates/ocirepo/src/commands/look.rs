@@ -48,8 +48,12 @@ pub(crate) fn at_repository<R>(
     look: impl FnOnce(&View<'_>) -> Result<R>,
 ) -> Result<R> {
     let document = repository.index()?;
-    let path = repository.path();
-    look(&View { document: &document, documents: repository, jobs: repository.jobs(), path })
+    look(&view(repository, &document))
+}
+
+/// A repository with what its index.json said when it was read.
+pub(crate) fn view<'a>(repository: &'a Repository, document: &'a Document) -> View<'a> {
+    View { document, documents: repository, jobs: repository.jobs(), path: repository.path() }
 }
 
 /// Looks at what a user points at: another repository, a bundle, or any other archive.
