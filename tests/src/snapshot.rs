@@ -6,8 +6,18 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// What may lie in `.ocirepo` when no command runs.
-const OWN_FILES: [&str; 9] =
-    ["cache", "config.json", "gate", "index.lock", "index.prev", "last-index", "lock", "pending", "tmp"];
+const OWN_FILES: [&str; 10] = [
+    "cache",
+    "config.json",
+    "gate",
+    "index.lock",
+    "index.prev",
+    "last-index",
+    "lock",
+    "pending",
+    "quarantine",
+    "tmp",
+];
 
 /// A repository at one moment: the documents byte for byte, the blobs by name, size and inode, and what unfinished
 /// work has left. What ocirepo records about itself (policy, locks, the previous index) is not part of it.

@@ -59,14 +59,14 @@ pub fn set_policy(lock: &impl Writing, policy: RefPolicy) -> Result<Converted> {
     let repository = lock.repository();
     let from = repository.policy(&repository.index()?)?;
     convert(repository, policy, &mut |document, _| {
-        let renamed = document.entries().iter().filter(|entry| differs(entry, policy)).count();
+        let ref_names = |document: &Document| -> Vec<Option<String>> {
+            document.entries().iter().map(|entry| entry.ref_name().map(str::to_owned)).collect()
+        };
+        let before = ref_names(document);
         name::respell(document, policy)?;
+        let renamed = ref_names(document).iter().zip(&before).filter(|(new, old)| new != old).count();
         Ok(Converted { from, renamed, unchanged: names_without_full_form(document) })
     })
-}
-
-fn differs(entry: &Entry, policy: RefPolicy) -> bool {
-    matches!(entry.name(), Some(name @ Name::Full(_)) if name.ref_name(policy).as_deref() != entry.ref_name())
 }
 
 fn names_without_full_form(document: &Document) -> Vec<String> {

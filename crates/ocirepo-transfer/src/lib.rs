@@ -10,6 +10,7 @@
 //! | `archive` | members by name, whether they lie in a directory, a tar file or a spooled stream |
 //! | `import` | what the members mean: OCI layouts, docker archives, and both in one |
 //! | `export` | what is written: hybrids, OCI and docker archives, volumes, copies of a repository |
+//! | `repair` | nothing of its own: it takes from all of these what a repository has lost |
 //! | `bundle` | the table of contents of what is written, inventories, and what differs |
 //! | `moby` | how docker made IDs, before 1.10 and for those who still read that |
 //! | `compress` | encoders whose output does not depend on the machine |
@@ -53,6 +54,7 @@ pub mod fuzzing;
 mod import;
 mod moby;
 mod peek;
+mod repair;
 mod source;
 
 pub use bundle::{
@@ -70,4 +72,5 @@ pub use import::{
     WaitingBundle, complete_waiting, find_waiting, import, import_stream, waiting_bundles,
 };
 pub use peek::{PeekOptions, Peeked, peek, verify_source};
+pub use repair::{Healed, Repaired, repair};
 pub use source::Source;

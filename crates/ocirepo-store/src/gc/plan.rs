@@ -10,7 +10,7 @@ use super::{Amount, Garbage, Options, Refusal, Trouble};
 use crate::blob::{self, Stranger};
 use crate::digest::Digest;
 use crate::disk::Stat;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Ancestry, BlobId, Fault, Graph, Link};
 use crate::index::commit::Snapshot;
 use crate::index::{Document, edit};
@@ -18,6 +18,7 @@ use crate::ingest::{self, Debris};
 use crate::parallel::in_parallel;
 use crate::remove;
 use crate::repository::{History, Repository};
+use crate::verify::is_quarantined;
 
 /// What a garbage collection will do. [`Plan::run`] does exactly this.
 #[derive(Debug)]
@@ -88,8 +89,17 @@ fn look(repository: &Repository, options: &Options) -> Result<Plan> {
     let waiting = Waiting::find(sharing.iter().chain([repository]))?;
     let mut prune = HashSet::new();
     let mut pruned = Vec::new();
+    let mut unknown = None;
     if options.prune_referrers {
-        for position in remove::orphan_referrers(repository, &snapshot.document)? {
+        let orphans = match remove::orphan_referrers(repository, &snapshot.document) {
+            // The plan will say so too, with the images.
+            Err(error @ (Error::BrokenManifest { .. } | Error::StrangeEntry { .. })) => {
+                unknown = Some(error);
+                Vec::new()
+            }
+            orphans => orphans?,
+        };
+        for position in orphans {
             let entry = &snapshot.document.entries()[position];
             pruned.push(entry.digest_text().unwrap_or_default().to_owned());
             prune.insert(entry.json().to_owned());
@@ -101,6 +111,10 @@ fn look(repository: &Repository, options: &Options) -> Result<Plan> {
     let present: HashSet<&Digest> = listing.blobs.iter().collect();
 
     let (missing, broken) = troubles(repository, &graph, &present)?;
+    if let Some(error) = unknown.filter(|_| broken.is_empty()) {
+        // It could be read the second time. What it kept the first time nobody knows.
+        return Err(error);
+    }
     let mut plan = Plan {
         kept: Amount::default(),
         garbage: Vec::new(),
@@ -187,6 +201,10 @@ fn troubles(
             }),
             Fault::Broken { blob, reason } => broken.push(trouble(*blob, reason.clone())),
             Fault::Missing { blob } if is_optional(graph, &ancestry, *blob) => {}
+            // Whoever moved it aside is about to bring a good copy, and it will need what it names.
+            Fault::Missing { blob } if is_quarantined(repository, &graph.blob(*blob).digest)? => {
+                broken.push(trouble(*blob, "it is damaged, and was moved aside".to_owned()));
+            }
             Fault::Missing { blob } => {
                 let what = if ancestry.is_root(*blob) { "the manifest of a root" } else { "a manifest" };
                 missing.push(trouble(*blob, format!("{what} is not there")));
@@ -246,7 +264,8 @@ fn debris(repository: &Repository) -> Result<Amount> {
     let Some(own) = repository.own_dir()? else { return Ok(Amount::default()) };
     let Some(tmp) = own.open_own_dir(ingest::TMP)? else { return Ok(Amount::default()) };
     let mut amount = Amount::default();
-    for Debris { bytes, .. } in ingest::find_dead(&tmp)? {
+    // Nothing is removed here, so a directory that cannot be judged is none of our business.
+    for Debris { bytes, .. } in ingest::find_dead(&tmp).unwrap_or_default() {
         amount.add(bytes);
     }
     Ok(amount)

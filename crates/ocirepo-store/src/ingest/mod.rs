@@ -17,6 +17,7 @@
 mod commit;
 mod copy;
 mod debris;
+mod heal;
 mod staging;
 mod writer;
 
@@ -94,6 +95,8 @@ struct State {
     published: HashSet<Digest>,
     /// To be remembered once the session has ended well.
     facts: Vec<Fact>,
+    /// In a session that heals, the only blobs of the repository that count as there.
+    proven: Option<HashSet<Digest>>,
 }
 
 /// A session that brings blobs in.
@@ -332,7 +335,15 @@ impl Ingest<'_> {
         }
     }
 
-    fn is_in_repository(&self, digest: &Digest, size: u64) -> Result<bool> {
+    /// Whether the repository has a blob at its right size. To a session that heals, only what was
+    /// proven is there: see [`Shared::heal`].
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn is_in_repository(&self, digest: &Digest, size: u64) -> Result<bool> {
+        if self.state().proven.as_ref().is_some_and(|proven| !proven.contains(digest)) {
+            return Ok(false);
+        }
         let stat = self.repository.blobs().stat(digest)?;
         let fits = |found| found == size || Sabotage::TrustAnySize.is_on();
         Ok(stat.is_some_and(|stat| stat.kind == Kind::File && fits(stat.size)))

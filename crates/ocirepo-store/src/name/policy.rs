@@ -62,10 +62,17 @@ impl FromStr for RefPolicy {
 /// Rewrites the ref.name of every named entry for `policy`. Bare tags and names that are no
 /// references have no other form and stay; so do entries too strange to be edited.
 pub(crate) fn convert(document: &mut Document, policy: RefPolicy) {
-    let mut written: HashSet<String> = HashSet::new();
+    let stays = |name: &&Name| policy == RefPolicy::Tag && !matches!(name, Name::Full(_));
+    let mut written: HashSet<String> = document
+        .entries()
+        .iter()
+        .filter_map(Entry::name)
+        .filter(stays)
+        .filter_map(|name| name.ref_name(policy))
+        .collect();
     for entry in document.entries_mut() {
         let Some(name @ Name::Full(_)) = entry.name() else { continue };
-        // Two names of one image may share a tag; it is written once.
+        // Two names of one image may share a tag, or one may be that tag; it is written once.
         let is_first = |text: &String| policy == RefPolicy::Full || written.insert(text.clone());
         let ref_name = name.ref_name(policy).filter(is_first);
         if let Ok(renamed) = entry.with_names(name.image_name().as_deref(), ref_name.as_deref()) {

@@ -7,9 +7,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::blob;
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::graph::{Class, Descriptor, Link, Walk};
+use crate::graph::{Class, Descriptor, Link, Unlisted, Walk};
 use crate::index::{Document, Entry};
 use crate::parallel::in_parallel;
 use crate::repository::Repository;
@@ -95,19 +96,26 @@ pub(super) fn left_behind(
     Ok(cascade)
 }
 
-/// Positions of nameless referrers whose subject nothing else keeps alive.
+/// Positions of nameless referrers whose subject nothing else keeps alive. What is not listed, and is
+/// kept because it is about something kept, keeps what it names as well.
 pub(crate) fn orphans(repository: &Repository, document: &Document) -> Result<Vec<usize>> {
     let open = referrers(repository, document, &HashSet::new());
     if open.is_empty() {
         return Ok(Vec::new());
     }
     let candidates: HashSet<usize> = open.iter().map(|referrer| referrer.position).collect();
+    let listed: HashSet<&Digest> = open.iter().map(|referrer| &referrer.descriptor.digest).collect();
     let mut walk = Walk::new(repository.blobs(), repository.jobs());
     for (position, entry) in document.entries().iter().enumerate() {
         if !candidates.contains(&position) {
             walk.add_root(entry, Some(position), String::new());
         }
     }
+    walk.run();
+    let listing = blob::list(repository.blobs(), repository.root())?;
+    let is_unlisted = |digest: &&Digest| walk.graph().find(digest).is_none() && !listed.contains(digest);
+    let unmarked: Vec<&Digest> = listing.blobs.iter().filter(is_unlisted).collect();
+    let mut unlisted = Unlisted::find(repository.blobs(), repository.jobs(), &unmarked, &Err)?;
     let mut about: HashMap<Digest, Vec<usize>> = HashMap::new();
     for referrer in open {
         about.entry(referrer.subject).or_default().push(referrer.position);
@@ -122,8 +130,11 @@ pub(crate) fn orphans(repository: &Repository, document: &Document) -> Result<Ve
             orphans.sort_unstable();
             return Ok(orphans);
         }
-        for position in reached.iter().filter_map(|(_, subject)| about.remove(subject)).flatten() {
-            walk.add_root(&document.entries()[position], Some(position), String::new());
+        for (id, digest) in &reached {
+            unlisted.follow(&mut walk, *id, digest);
+            for position in about.remove(digest).into_iter().flatten() {
+                walk.add_root(&document.entries()[position], Some(position), String::new());
+            }
         }
     }
 }

@@ -75,7 +75,8 @@ impl Judge<'_> {
                 {
                     self.add(Kind::MissingSubject, *blob, "what a referrer is about is not there".to_owned());
                 }
-                Fault::Missing { blob } if self.is_guess(*blob) => {}
+                // A part of an image as well, which is worse, and is said below.
+                Fault::Missing { blob } if self.is_guess(*blob) || self.is_part(*blob) => {}
                 Fault::Missing { blob } => {
                     self.add(
                         Kind::Sparse,
@@ -107,6 +108,12 @@ impl Judge<'_> {
         self.is_only(blob, Link::Guess)
     }
 
+    /// Whether something names a blob as its config or layer.
+    fn is_part(&self, blob: BlobId) -> bool {
+        let is_part = |(_, link): &(BlobId, Link)| matches!(link, Link::Config | Link::Layer);
+        !self.ancestry.is_root(blob) && self.graph.blob(blob).parents.iter().any(is_part)
+    }
+
     /// Whether a blob is named by links of one kind alone.
     fn is_only(&self, blob: BlobId, kind: Link) -> bool {
         !self.ancestry.is_root(blob) && self.graph.blob(blob).parents.iter().all(|(_, link)| *link == kind)
@@ -125,7 +132,7 @@ impl Judge<'_> {
                     self.add(Kind::Absent, id, "it is not there, which its descriptor allows".to_owned());
                 } else if !blob.is_document && self.is_only(id, Link::Manifest) {
                     self.add(Kind::Sparse, id, "an index names it, but it is not there".to_owned());
-                } else if !blob.is_document && !self.is_guess(id) {
+                } else if self.is_part(id) || (!blob.is_document && !self.is_guess(id)) {
                     self.add(Kind::Missing, id, "it is not there".to_owned());
                 }
                 continue;

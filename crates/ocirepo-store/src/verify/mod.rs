@@ -6,17 +6,23 @@
 mod finding;
 mod hash;
 mod judge;
+mod lost;
+mod quarantine;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use finding::{Finding, Kind, Severity};
+use hash::Seen;
 pub use hash::State;
 pub use judge::judge;
+pub use lost::Lost;
+pub(crate) use quarantine::is_quarantined;
+pub use quarantine::{Quarantined, quarantine};
 
 use crate::blob::{self, Listing};
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::gc::mark::mark;
+use crate::gc::mark::mark_all;
 use crate::gc::waiting::Waiting;
 use crate::graph::{Fault, Graph, Walk};
 use crate::index::Document;
@@ -58,35 +64,89 @@ impl Report {
 /// When index.json cannot be trusted or read at all; when a query selects nothing.
 pub fn verify(repository: &Repository, options: &Options, progress: &dyn Progress) -> Result<Report> {
     let _lock = repository.lock_reading()?;
-    let document = repository.index()?;
-    let everything = options.queries.is_empty();
-    let (graph, listing) = if everything {
-        let listing = blob::list(repository.blobs(), repository.root())?;
-        (mark(repository, &document, &[], &listing)?, listing)
-    } else {
-        (walk_selected(repository, &document, &options.queries)?, Listing::default())
-    };
+    Verification::new(repository, options.clone()).look(progress)
+}
 
-    let mut blobs: BTreeSet<Digest> = listing.blobs.iter().cloned().collect();
-    blobs.extend(graph.blobs().map(|(_, blob)| blob.digest.clone()));
-    let state = hash::examine(repository, blobs, !options.quick, progress);
+/// A verification that can be asked again, after something was changed: it knows which blobs it has
+/// read, and reads only those again whose files are others by now.
+///
+/// The caller holds a lock on the repository while it looks.
+#[derive(Debug)]
+pub struct Verification<'r> {
+    repository: &'r Repository,
+    options: Options,
+    seen: Seen,
+    lost: Vec<Lost>,
+}
 
-    let place = |digest: &Digest| repository.blobs().path(digest);
-    let mut found = judge(&graph, everything.then_some(&document), &state, &place);
-    if everything {
-        let waiting = Waiting::find([repository])?;
-        found.extend(orphans(repository, &graph, &state, &listing, &waiting));
-        found.extend(waiting.broken.into_iter().map(Finding::broken_pending));
-        found.extend(listing.strangers.iter().map(Finding::stranger));
-        found.extend(dead_staging(repository)?);
+impl<'r> Verification<'r> {
+    /// A verification that has seen nothing yet.
+    #[must_use]
+    pub fn new(repository: &'r Repository, options: Options) -> Self {
+        Self { repository, options, seen: Seen::default(), lost: Vec::new() }
     }
-    sort(&mut found);
-    let present = state.values().filter(|state| state.size.is_some());
-    Ok(Report {
-        blobs: present.clone().count() as u64,
-        bytes: present.filter_map(|state| state.size).sum(),
-        findings: found,
-    })
+
+    /// Looks at everything as it is now.
+    ///
+    /// # Errors
+    /// When index.json cannot be trusted or read at all; when a query selects nothing.
+    pub fn look(&mut self, progress: &dyn Progress) -> Result<Report> {
+        let repository = self.repository;
+        let document = repository.index()?;
+        let everything = self.options.queries.is_empty();
+        let (graph, listing) = if everything {
+            let listing = blob::list(repository.blobs(), repository.root())?;
+            (self.mark(&document, &listing)?, listing)
+        } else {
+            (walk_selected(repository, &document, &self.options.queries)?, Listing::default())
+        };
+
+        let mut blobs: BTreeSet<Digest> = listing.blobs.iter().cloned().collect();
+        blobs.extend(graph.blobs().map(|(_, blob)| blob.digest.clone()));
+        self.seen.look_at(repository, blobs, !self.options.quick, progress);
+        let state = &self.seen.state;
+
+        let place = |digest: &Digest| repository.blobs().path(digest);
+        let mut found = judge(&graph, everything.then_some(&document), state, &place);
+        let is_aside = tell_what_was_moved_aside(repository, &mut found)?;
+        let mut waiting = Waiting::default();
+        if everything {
+            waiting = Waiting::find([repository])?;
+            found.extend(orphans(repository, &graph, state, &listing, &waiting, is_aside));
+            found.extend(waiting.broken.drain(..).map(Finding::broken_pending));
+            found.extend(listing.strangers.iter().map(Finding::stranger));
+            found.extend(dead_staging(repository)?);
+        }
+        sort(&mut found);
+        self.lost = lost::lost(&found, &graph, state, &waiting.needed);
+        let present = state.values().filter_map(|state| state.size);
+        Ok(Report { blobs: present.clone().count() as u64, bytes: present.sum(), findings: found })
+    }
+
+    /// Everything that is kept. A blob that cannot be read is a finding here, and no reason to stop.
+    fn mark(&self, document: &Document, listing: &Listing) -> Result<Graph> {
+        let unreadable = |error| if self.options.quick { Err(error) } else { Ok(()) };
+        mark_all(self.repository, document, &[], listing, &unreadable)
+    }
+
+    /// The blobs that were needed at the last look and were not as they should be, by digest.
+    #[must_use]
+    pub fn lost(&self) -> &[Lost] {
+        &self.lost
+    }
+
+    /// The blobs that hashed to their names when they were last read.
+    pub fn sound(&self) -> impl Iterator<Item = &Digest> {
+        let state = self.seen.state.iter();
+        state.filter(|(digest, state)| state.hashes_to.as_ref() == Some(digest)).map(|(digest, _)| digest)
+    }
+
+    /// The blobs, needed or not, that hashed to something else when they were last read.
+    pub fn bad(&self) -> impl Iterator<Item = &Digest> {
+        let is_bad =
+            |digest: &Digest, state: &State| state.hashes_to.as_ref().is_some_and(|found| found != digest);
+        self.seen.state.iter().filter(move |(digest, state)| is_bad(digest, state)).map(|(digest, _)| digest)
+    }
 }
 
 fn walk_selected(repository: &Repository, document: &Document, queries: &[String]) -> Result<Graph> {
@@ -107,6 +167,21 @@ pub fn sort(findings: &mut [Finding]) {
     });
 }
 
+/// A manifest below an index that was moved aside is no legal absence: it was there, and damaged.
+/// Whether there is one.
+fn tell_what_was_moved_aside(repository: &Repository, findings: &mut [Finding]) -> Result<bool> {
+    let mut is_aside = false;
+    for finding in findings.iter_mut().filter(|finding| finding.kind == Kind::Sparse) {
+        let digest = finding.digest.as_ref().and_then(|digest| digest.parse().ok());
+        if digest.map(|digest| is_quarantined(repository, &digest)).transpose()?.unwrap_or(false) {
+            finding.kind = Kind::Missing;
+            finding.message = "it was damaged, and was moved aside".to_owned();
+            is_aside = true;
+        }
+    }
+    Ok(is_aside)
+}
+
 /// Blobs that no image needs. What a pending bundle waits with is no orphan, but has to be sound.
 fn orphans(
     repository: &Repository,
@@ -114,19 +189,22 @@ fn orphans(
     state: &BTreeMap<Digest, State>,
     listing: &Listing,
     waiting: &Waiting,
+    is_aside: bool,
 ) -> Vec<Finding> {
     let mut found = Vec::new();
-    let is_certain =
-        graph.faults.iter().all(|fault| matches!(fault, Fault::Missing { .. })) && waiting.broken.is_empty();
+    let is_idle = |digest: &&Digest| graph.find(digest).is_none();
+    // What cannot be read may be about something that is kept.
+    let is_unreadable = |digest: &Digest| state.get(digest).is_some_and(|state| state.error.is_some());
+    let is_certain = !is_aside
+        && graph.faults.iter().all(|fault| matches!(fault, Fault::Missing { .. }))
+        && waiting.broken.is_empty()
+        && !listing.blobs.iter().filter(is_idle).any(is_unreadable);
     let orphan = if is_certain {
         "no image needs it; gc will sweep it"
     } else {
         "no image that can be read needs it; gc leaves it until the damage is mended"
     };
-    for digest in &listing.blobs {
-        if graph.find(digest).is_some() {
-            continue;
-        }
+    for digest in listing.blobs.iter().filter(is_idle) {
         let Some(state) = state.get(digest) else { continue };
         let path = repository.blobs().path(digest);
         let corrupt = state.hashes_to.as_ref().filter(|found| *found != digest);

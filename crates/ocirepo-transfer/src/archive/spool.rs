@@ -105,8 +105,7 @@ impl<'i, 'l> Spool<'i, 'l> {
 
     /// Documents are always taken from the stream: they have to be read in any case.
     fn is_held(&self, digest: &Digest, size: u64) -> bool {
-        size > MAX_MANIFEST_SIZE
-            && self.ingest.repository().blob_size(digest).is_ok_and(|held| held == Some(size))
+        size > MAX_MANIFEST_SIZE && self.ingest.is_in_repository(digest, size).unwrap_or(false)
     }
 
     fn pour(

@@ -18,6 +18,7 @@ mod existing;
 mod join;
 pub(crate) mod layers;
 pub(crate) mod listing;
+pub(crate) mod made;
 mod merge;
 pub(crate) mod naming;
 pub(crate) mod oci;

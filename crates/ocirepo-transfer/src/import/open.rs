@@ -48,7 +48,8 @@ pub(crate) fn stream<'l>(
     options: &ImportOptions,
     progress: &dyn Progress,
 ) -> Result<Opened<'l>> {
-    spool(ingest, stream, label, progress, |content, format, progress| {
+    spool(ingest, stream, label, progress, |content, format, progress, whole| {
+        whole.map_err(|error| blame(content, error))?;
         take(ingest, content, format, options, progress)
     })
 }
@@ -79,6 +80,22 @@ pub(crate) fn open<R>(
     progress: &dyn Progress,
     look: impl FnOnce(&dyn Content, &'static str, &dyn Progress) -> Result<R>,
 ) -> Result<R> {
+    open_as_far(ingest, source, progress, |content, format, progress, whole| {
+        whole.map_err(|error| blame(content, error))?;
+        look(content, format, progress)
+    })
+}
+
+/// [`open`] for those who can do with a part: what could be read before the first fault, and that fault.
+///
+/// # Errors
+/// When nothing of it can be read, and those of `look`.
+pub(crate) fn open_as_far<R>(
+    ingest: &Ingest<'_>,
+    source: &Source,
+    progress: &dyn Progress,
+    look: impl FnOnce(&dyn Content, &'static str, &dyn Progress, Result<()>) -> Result<R>,
+) -> Result<R> {
     let label = source.to_string();
     let Source::Path(path) = source else {
         return spool(ingest, &mut io::stdin(), &label, progress, look);
@@ -86,7 +103,7 @@ pub(crate) fn open<R>(
     let fail = |error| Error::Read { archive: label.clone(), source: error };
     let metadata = fs::metadata(path).map_err(fail)?;
     if metadata.is_dir() {
-        return directory(ingest, path, label, |directory| look(directory, LAYOUT, progress));
+        return directory(ingest, path, label, |directory| look(directory, LAYOUT, progress, Ok(())));
     }
     let mut file = File::open(path).map_err(fail)?;
     if !metadata.is_file() {
@@ -99,8 +116,7 @@ pub(crate) fn open<R>(
         magic => {
             refuse(magic, &label)?;
             let (tar, scanned) = TarFile::scan(file, label);
-            scanned.map_err(|error| blame(&tar, error))?;
-            look(&tar, ARCHIVE, progress)
+            look(&tar, ARCHIVE, progress, scanned)
         }
     }
 }
@@ -110,14 +126,14 @@ fn spool<R>(
     stream: &mut (dyn Read + Send),
     label: &str,
     progress: &dyn Progress,
-    look: impl FnOnce(&dyn Content, &'static str, &dyn Progress) -> Result<R>,
+    look: impl FnOnce(&dyn Content, &'static str, &dyn Progress, Result<()>) -> Result<R>,
 ) -> Result<R> {
     let stream: Bytes<'_> = unwrap(stream, label)?;
-    let _task = Task::begin(progress, label, Unit::Bytes, None);
+    let task = Task::begin(progress, label, Unit::Bytes, None);
     let (spool, read) = Spool::read(stream, label.to_owned(), ingest, progress);
-    read.map_err(|error| blame(&spool, error))?;
+    drop(task);
     // Whatever is left to do was counted when it came in.
-    look(&spool, ARCHIVE, &Silent)
+    look(&spool, ARCHIVE, &Silent, read)
 }
 
 fn directory<R>(

@@ -111,7 +111,7 @@ pub fn peek<R>(
 }
 
 /// What is told of as adding elsewhere is only reading here.
-struct Reading<'p>(&'p dyn Progress);
+pub(crate) struct Reading<'p>(pub(crate) &'p dyn Progress);
 
 impl Progress for Reading<'_> {
     fn begin(&self, task: &str, unit: Unit, total: Option<u64>) {

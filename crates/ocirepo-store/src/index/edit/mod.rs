@@ -58,8 +58,11 @@ pub(crate) fn check_apart(policy: RefPolicy, puts: &[Put]) -> Result<()> {
     let mut claims: HashMap<String, &Put> = HashMap::new();
     for put in puts {
         let Some(tag) = put.name.as_ref().and_then(|name| name.ref_name(policy)) else { continue };
-        let first = *claims.entry(tag.clone()).or_insert(put);
-        if first.name != put.name && first.entry.digest_text() != put.entry.digest_text() {
+        let first = claims.entry(tag.clone()).or_insert(put);
+        if first.name == put.name {
+            // What comes last under a name is what it stands for.
+            *first = put;
+        } else if first.entry.digest_text() != put.entry.digest_text() {
             let claim = |put: &Put| {
                 let name = put.name.as_ref().map(ToString::to_string).unwrap_or_default();
                 format!("{name}@{}", put.entry.digest_text().unwrap_or("?"))
@@ -335,6 +338,20 @@ mod tests {
             add(&mut document, RefPolicy::Tag, "b", Some("mirror/b:3.11"), false).is_ok(),
             "one digest, one tag"
         );
+    }
+
+    #[test]
+    fn what_comes_in_together_takes_no_ref_name_from_each_other() {
+        let put = |(content, name): &(&str, &str)| Put {
+            entry: entry(content),
+            name: Some(Name::parse(name).unwrap()),
+            replace: true,
+        };
+        let check =
+            |puts: &[(&str, &str)]| check_apart(RefPolicy::Tag, &puts.iter().map(put).collect::<Vec<_>>());
+        assert!(check(&[("a", "one:1"), ("a", "two:1"), ("b", "one:2")]).is_ok());
+        assert!(check(&[("a", "one:1"), ("b", "two:1")]).is_err());
+        assert!(check(&[("a", "one:1"), ("b", "one:1"), ("a", "two:1")]).is_err());
     }
 
     /// How often entries are looked at when `puts` go into what is left of the puts before them.

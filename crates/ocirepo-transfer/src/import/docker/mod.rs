@@ -97,6 +97,26 @@ pub(crate) fn import(carrier: &Carrier<'_>, images: &[Image], layering: &Layerin
     Ok(roots)
 }
 
+/// Brings in what there is of an image that cannot be made: its config, and the layers that can be
+/// read.
+///
+/// # Errors
+/// When one of them cannot be; the others are in.
+pub(crate) fn salvage(carrier: &Carrier<'_>, image: &Image, layering: &Layering<'_>) -> Result<()> {
+    let config = &image.config;
+    let bytes = carrier.read(&config.member, MAX_CONFIG)?;
+    carrier.keep(&config.digest, &config.member, &bytes)?;
+    let mut result = Ok(());
+    for (name, diff_id) in image.layers().iter().zip(&config.diff_ids) {
+        let layer = match carrier.find(name) {
+            Ok(Some(member)) => layering.bring(carrier, &member, Some(diff_id)).map(drop),
+            found => found.map(drop),
+        };
+        result = result.and(layer);
+    }
+    result
+}
+
 /// A layer that the archive leaves out.
 fn absent(
     carrier: &Carrier<'_>,
