@@ -73,13 +73,7 @@ impl Context {
             (false, 2) => tracing::Level::DEBUG,
             (false, _) => tracing::Level::TRACE,
         };
-        tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_writer(std::io::stderr)
-            .with_ansi(self.color)
-            .with_target(false)
-            .without_time()
-            .init();
+        crate::logging::start(level, self.color);
     }
 
     /// How the repository is to be opened for `verb`.
@@ -121,6 +115,6 @@ impl Context {
     /// Prints a warning to stderr, unless it was asked to be quiet.
     pub(crate) fn warn(&self, line: &str) {
         let label = crate::render::paint("warning:", anstyle::AnsiColor::Yellow, self.color);
-        self.say(&format!("{label} {}", crate::render::safe(line)));
+        self.say(&format!("{label} {line}"));
     }
 }

@@ -8,18 +8,18 @@
 mod commands;
 mod context;
 mod exit;
+mod logging;
 mod options;
 mod progress;
 mod render;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::options::Cli;
-
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match options::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     let context = context::Context::new(&cli.global);
     match commands::run(&cli.command, &context) {
         Ok(code) => code.into(),

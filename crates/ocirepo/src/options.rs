@@ -1,11 +1,15 @@
 //! The words of the command line: global flags, and the list of verbs.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{add, config, diff, export, gc, init, inspect, inventory, ls, rm, tag, verify, why};
+use crate::exit::Code;
+use crate::render;
 
 /// Many container images in one plain OCI image layout directory.
 ///
@@ -143,6 +147,24 @@ impl Command {
             Self::Config(_) => "config",
         }
     }
+}
+
+/// The words of this command line. What is wrong with them is told here, and so is what `--help` and
+/// `--version` ask for.
+///
+/// # Errors
+/// The exit code, when there is nothing more to do.
+pub(crate) fn parse() -> Result<Cli, ExitCode> {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    Cli::try_parse_from(&words).map_err(|error| {
+        // The message quotes words as they are, and a pattern of the shell brings in names of files
+        // that somebody else has chosen.
+        let safe = words.iter().map(|word| render::safe(&word.to_string_lossy()));
+        let error = Cli::try_parse_from(safe).err().unwrap_or(error);
+        // Nobody is left to be told if that fails.
+        let _ = error.print();
+        if error.use_stderr() { Code::Usage.into() } else { Code::Ok.into() }
+    })
 }
 
 /// A duration such as `90`, `90s`, `5m`, `1h30m` or `2d`; a bare number is seconds.

@@ -8,10 +8,11 @@ use bytesize::ByteSize;
 use comfy_table::{Table, TableStyle};
 use serde::Serialize;
 
-/// Writes a line to stdout. A reader that has seen enough is no reason to stop half-way: the rest
-/// of the work is done, and its exit code is what it would have been.
+/// Writes a line to stdout, made safe for a terminal whatever is in it. A reader that has seen
+/// enough is no reason to stop half-way: the rest of the work is done, and its exit code is what it
+/// would have been.
 pub(crate) fn line(text: &str) -> io::Result<()> {
-    unless_closed(writeln!(io::stdout().lock(), "{text}"))
+    unless_closed(writeln!(io::stdout().lock(), "{}", safe_but_label(text)))
 }
 
 fn unless_closed(written: io::Result<()>) -> io::Result<()> {
@@ -23,30 +24,38 @@ fn unless_closed(written: io::Result<()>) -> io::Result<()> {
 
 /// Writes a value to stdout as JSON.
 pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
-    let text = serde_json::to_string_pretty(value)?;
-    // JSON leaves some characters as they are that a terminal would obey.
+    unless_closed(writeln!(io::stdout().lock(), "{}", safe_json(&serde_json::to_string_pretty(value)?)))
+}
+
+/// JSON leaves some characters as they are that a terminal would obey. Outside of strings there are
+/// none but the ends of lines.
+pub(crate) fn safe_json(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c != '\n' && (c.is_control() || turns(c)) {
-            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        if c != '\n' && fools(c) {
+            let units =
+                c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>();
+            out.push_str(&units);
         } else {
             out.push(c);
         }
     }
-    unless_closed(writeln!(io::stdout().lock(), "{out}"))
+    out
 }
 
-/// Writes a line to stderr. Nobody is left to be told if that fails.
+/// Writes a line to stderr, made safe for a terminal whatever is in it. Nobody is left to be told if
+/// that fails.
 pub(crate) fn line_to_stderr(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", safe_but_label(text));
 }
 
 /// Text from outside, made safe for a terminal: control characters are shown as escapes, as are
-/// the characters that turn the direction of writing.
+/// the characters that turn the direction of writing or cannot be seen. What is safe stays as it is,
+/// so it does no harm to ask twice.
 pub(crate) fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() || turns(c) {
+        if fools(c) {
             out.extend(c.escape_unicode());
         } else {
             out.push(c);
@@ -55,9 +64,26 @@ pub(crate) fn safe(text: &str) -> String {
     out
 }
 
-/// Whether a character turns the direction of writing, or starts a line of its own.
-fn turns(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// [`safe`] for what may begin with a label that [`paint`] has painted, which stays.
+fn safe_but_label(text: &str) -> String {
+    for color in PAINTS {
+        let style = style(color);
+        let label = text.strip_prefix(&style.render().to_string());
+        if let Some((label, rest)) = label.and_then(|label| label.split_once(&format!("{style:#}"))) {
+            return format!("{style}{}{style:#}{}", safe(label), safe(rest));
+        }
+    }
+    safe(text)
+}
+
+/// Whether a terminal, or the eye, would take a character for something else than text: it controls,
+/// turns the direction of writing, begins a line of its own, or cannot be seen. The two joiners that
+/// some scripts are written with are text.
+fn fools(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// A number of bytes for people, in powers of 1000.
@@ -113,13 +139,22 @@ pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
     Ok(())
 }
 
-/// Text in a colour, if colours are wanted.
-pub(crate) fn paint(text: &str, color: AnsiColor, enabled: bool) -> String {
+/// The colours that labels are painted in.
+const PAINTS: [AnsiColor; 4] = [AnsiColor::Red, AnsiColor::Yellow, AnsiColor::Green, AnsiColor::Cyan];
+
+/// A label in one of the colours of [`PAINTS`], if colours are wanted. Only at the beginning of a line
+/// it keeps them.
+pub(crate) fn paint(label: &str, color: AnsiColor, enabled: bool) -> String {
+    debug_assert!(PAINTS.contains(&color), "a line in another colour loses it");
     if !enabled {
-        return text.to_owned();
+        return label.to_owned();
     }
-    let style = Style::new().bold().fg_color(Some(color.into()));
-    format!("{style}{text}{style:#}")
+    let style = style(color);
+    format!("{style}{label}{style:#}")
+}
+
+fn style(color: AnsiColor) -> Style {
+    Style::new().bold().fg_color(Some(color.into()))
 }
 
 #[cfg(test)]
@@ -130,6 +165,27 @@ mod tests {
     fn names_cannot_play_with_the_terminal() {
         assert_eq!(safe("a\u{1b}[31mb\rc\u{202e}"), "a\\u{1b}[31mb\\u{d}c\\u{202e}");
         assert_eq!(safe("plain ünïcode\nline"), "plain ünïcode\\u{a}line");
+        for c in ['\u{7f}', '\u{9b}', '\u{61c}', '\u{200b}', '\u{2028}', '\u{2066}', '\u{feff}', '\u{e0041}']
+        {
+            let shown = safe(&c.to_string());
+            assert!(shown.starts_with("\\u{") && safe(&shown) == shown, "{shown}");
+            let json = safe_json(&serde_json::to_string(&c).unwrap());
+            assert!(json.is_ascii(), "{json}");
+            assert_eq!(serde_json::from_str::<char>(&json).unwrap(), c);
+        }
+        assert_eq!(safe("می\u{200c}خواهم 👩\u{200d}🚀"), "می\u{200c}خواهم 👩\u{200d}🚀");
+    }
+
+    #[test]
+    fn a_line_keeps_the_colour_of_its_label_and_no_other() {
+        let label = paint("error:", AnsiColor::Red, true);
+        assert_ne!(label, "error:");
+        assert_eq!(safe_but_label(&format!("{label} text")), format!("{label} text"));
+        assert_eq!(safe_but_label(&format!("{label} {label}")), format!("{label} {}", safe(&label)));
+        assert_eq!(safe_but_label(&format!("text {label}")), format!("text {}", safe(&label)));
+        let forged = paint("a\u{1b}[2J\n", AnsiColor::Red, true);
+        assert_eq!(safe_but_label(&forged), paint("a\\u{1b}[2J\\u{a}", AnsiColor::Red, true));
+        assert_eq!(safe_but_label("\u{1b}[1m\u{1b}[31mno end"), safe("\u{1b}[1m\u{1b}[31mno end"));
     }
 
     #[test]

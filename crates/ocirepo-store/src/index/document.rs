@@ -12,6 +12,10 @@ use super::json::{self, Object};
 /// The largest index.json that is read, in bytes.
 pub const MAX_INDEX_SIZE: u64 = 64 << 20;
 
+/// The most entries that are read: more than an index.json of the largest size has room for, if each
+/// of them is a descriptor.
+const MAX_ENTRIES: usize = 600_000;
+
 /// A parsed index.json.
 #[derive(Debug, Clone)]
 pub struct Document {
@@ -53,11 +57,14 @@ impl Document {
             None => return Err("it has no list of manifests".to_owned()),
             // Go programs write an empty list this way.
             Some("null") => Vec::new(),
-            Some(list) => serde_json::from_str::<Vec<Box<RawValue>>>(list)
-                .map_err(|_| "its manifests are not a list".to_owned())?
-                .into_iter()
-                .map(Entry::new)
-                .collect(),
+            Some(list) => {
+                let list: Vec<&RawValue> =
+                    serde_json::from_str(list).map_err(|_| "its manifests are not a list".to_owned())?;
+                if list.len() > MAX_ENTRIES {
+                    return Err(format!("it has {} entries, more than {MAX_ENTRIES}", list.len()));
+                }
+                list.into_iter().map(|entry| Entry::new(entry.to_owned())).collect()
+            }
         };
         members.set(ENTRIES, json::raw("null".to_owned()));
         Ok(Self { members, entries })

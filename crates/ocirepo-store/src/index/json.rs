@@ -3,20 +3,35 @@
 //! [`Object`] is a JSON object as an ordered list of members whose values are untouched text, so
 //! that what we do not change is written back byte for byte: order, unknown members, number
 //! spelling and all. [`check`] refuses what I-JSON (RFC 7493) refuses and serde would let pass:
-//! duplicate names, on any level, because two readers would see two different documents.
+//! duplicate names, on any level, because two readers would see two different documents. It also
+//! refuses what is small as text and large in memory: more values than any document of that size has.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Checks that `bytes` are one JSON text without duplicate names.
+/// The most members of one object.
+const MAX_MEMBERS: usize = 100_000;
+
+/// So many values any document may have.
+const FREE_VALUES: usize = 1_000_000;
+
+/// Beyond those, a value for so many bytes: a digest alone has four times as many.
+const BYTES_PER_VALUE: usize = 24;
+
+/// Checks that `bytes` are one JSON text without duplicate names, and not one that was made to be
+/// large in memory.
 ///
 /// # Errors
 /// What is wrong and where, as text.
 pub fn check(bytes: &[u8]) -> Result<(), String> {
-    serde_json::from_slice::<Strict>(bytes).map(drop).map_err(|error| error.to_string())
+    let left = Cell::new(FREE_VALUES + bytes.len() / BYTES_PER_VALUE);
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let checked = Strict { left: &left }.deserialize(&mut deserializer).and_then(|()| deserializer.end());
+    checked.map_err(|error| error.to_string())
 }
 
 /// A JSON object: its members in order, each value as the text it was read as.
@@ -99,51 +114,53 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// Any JSON value, looked through for duplicate names and thrown away.
-struct Strict;
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Strict)
-    }
+/// Any JSON value, looked through and thrown away.
+#[derive(Clone, Copy)]
+struct Strict<'l> {
+    /// How many values may still come.
+    left: &'l Cell<usize>,
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
-    type Value = Self;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self, D::Error> {
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        match self.left.get().checked_sub(1) {
+            Some(left) => self.left.set(left),
+            None => return Err(serde::de::Error::custom("it has too many values for its size")),
+        }
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
-    type Value = Self;
+impl<'de> Visitor<'de> for Strict<'_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
-    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
-        Ok(self)
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
     }
-    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
-        Ok(self)
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
     }
-    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
-        Ok(self)
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
     }
-    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
-        Ok(self)
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
     }
-    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
-        Ok(self)
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
     }
-    fn visit_unit<E>(self) -> Result<Self, E> {
-        Ok(self)
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
-        while items.next_element::<Self>()?.is_some() {}
-        Ok(self)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(self)?.is_some() {}
+        Ok(())
     }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         // Objects here have a handful of members; only a large one is worth a hash set.
         let mut few: Vec<String> = Vec::new();
         let mut many: HashSet<String> = HashSet::new();
@@ -160,9 +177,14 @@ impl<'de> Visitor<'de> for Strict {
                 many.extend(few.drain(..));
                 many.insert(name);
             }
-            map.next_value::<Self>()?;
+            if many.len() > MAX_MEMBERS {
+                return Err(serde::de::Error::custom(format_args!(
+                    "an object has more than {MAX_MEMBERS} members"
+                )));
+            }
+            map.next_value_seed(self)?;
         }
-        Ok(self)
+        Ok(())
     }
 }
 
@@ -179,6 +201,20 @@ mod tests {
         let wide: String = (0..100).map(|n| format!("\"k{n}\":0,")).collect();
         assert!(check(format!("{{{wide}\"x\":1}}").as_bytes()).is_ok());
         assert!(check(format!("{{{wide}\"k3\":1}}").as_bytes()).is_err());
+    }
+
+    #[test]
+    fn what_is_small_as_text_and_large_in_memory_is_refused() {
+        let list = |item: &str, times: usize| format!("[{}0]", item.repeat(times));
+        assert!(check(list("0,", FREE_VALUES).as_bytes()).is_ok());
+        assert!(check(list("0,", FREE_VALUES * 2).as_bytes()).unwrap_err().contains("too many values"));
+        let nested = list("[[[]]],", FREE_VALUES);
+        assert!(check(nested.as_bytes()).unwrap_err().contains("too many values"));
+        assert!(check("[".repeat(100_000).as_bytes()).is_err());
+        let digest = format!("\"sha256:{}\",", "0".repeat(64));
+        assert!(check(list(&digest, FREE_VALUES * 2).as_bytes()).is_ok(), "an honest document of any size");
+        let members: String = (0..=MAX_MEMBERS).map(|n| format!("\"{n}\":0,")).collect();
+        assert!(check(format!("{{{members}\"x\":0}}").as_bytes()).unwrap_err().contains("members"));
     }
 
     #[test]

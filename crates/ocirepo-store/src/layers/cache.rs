@@ -39,7 +39,7 @@ pub(super) fn append(repository: &Repository, facts: &[Fact]) -> Result<()> {
     if lines.is_empty() {
         return Ok(());
     }
-    if found.size + lines.len() as u64 > MAX_SIZE {
+    if found.has_another_name || found.size + lines.len() as u64 > MAX_SIZE {
         return disk::replace(&cache, LAYERS, lines.as_bytes(), owner);
     }
     if found.is_torn {
@@ -55,11 +55,13 @@ struct Found {
     size: u64,
     /// Whether the last line has no newline.
     is_torn: bool,
+    /// Whether the file may be one of somebody else's, linked here.
+    has_another_name: bool,
 }
 
 fn read(cache: &Dir) -> Result<Found> {
-    let bytes = match cache.read(LAYERS, MAX_SIZE) {
-        Ok(Some((bytes, _))) => bytes,
+    let (bytes, stat) = match cache.read(LAYERS, MAX_SIZE) {
+        Ok(Some(read)) => read,
         Ok(None) => return Ok(Found::default()),
         // That is to say, it is larger than that.
         Err(Error::Damaged { path, reason }) => {
@@ -80,5 +82,5 @@ fn read(cache: &Dir) -> Result<Found> {
         tracing::debug!("{skipped} lines of {} are no facts", cache.path().join(LAYERS).display());
     }
     let is_torn = bytes.last().is_some_and(|&byte| byte != b'\n');
-    Ok(Found { facts, size: bytes.len() as u64, is_torn })
+    Ok(Found { facts, size: bytes.len() as u64, is_torn, has_another_name: !stat.has_one_name })
 }

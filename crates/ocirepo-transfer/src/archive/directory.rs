@@ -4,10 +4,11 @@
 //! and shared blob stores have them; a link that leads out of it is refused, except on the way to
 //! a blob, whose content is proven by its name.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::below::{Below, file_at};
 use super::{Content, Member, Place, paths};
 use crate::error::{Error, Result};
 
@@ -16,12 +17,15 @@ use crate::error::{Error, Result};
 pub(crate) struct Directory {
     label: String,
     root: PathBuf,
+    below: Below,
 }
 
 impl Directory {
     pub(crate) fn open(path: &Path, label: String) -> Result<Self> {
-        let root = fs::canonicalize(path).map_err(|source| Error::Read { archive: label.clone(), source })?;
-        Ok(Self { label, root })
+        let fail = |source| Error::Read { archive: label.clone(), source };
+        let root = fs::canonicalize(path).map_err(fail)?;
+        let below = Below::open(&root).map_err(fail)?;
+        Ok(Self { label, root, below })
     }
 
     /// The directory itself, without links in its path.
@@ -72,7 +76,12 @@ impl Content for Directory {
         let Place::Path(path) = &member.place else {
             return Err(Error::member(&self.label, &member.name, "it is not in the directory"));
         };
-        Ok(Box::new(File::open(path).map_err(|error| self.read_error(error))?))
+        let file = match path.strip_prefix(&self.root) {
+            Ok(inside) => self.below.file(inside),
+            // A blob, and proven by its name.
+            Err(_) => file_at(path),
+        };
+        Ok(Box::new(file.map_err(|error| self.read_error(error))?))
     }
 
     fn folders(&self) -> Vec<String> {

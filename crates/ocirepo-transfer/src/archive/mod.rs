@@ -3,6 +3,7 @@
 //! What the members mean is for the importers. Here a name is looked up, links are followed in a
 //! table, and content is read, checked to be as long as it should be.
 
+mod below;
 mod directory;
 mod headers;
 mod input;

@@ -1,6 +1,7 @@
 //! What to add: the sources on the command line, and those that a file lists.
 
-use std::io::Read as _;
+use std::fs::File;
+use std::io::{self, Read};
 
 use anyhow::{Context as _, Result};
 use ocirepo_store::name::Name;
@@ -16,15 +17,22 @@ pub(super) struct Job {
     pub(super) listed: Option<String>,
 }
 
+/// The largest list, in bytes: that of some hundred thousand sources.
+const MAX_LIST: u64 = 64 << 20;
+
+fn read_bounded(reader: impl Read) -> io::Result<String> {
+    let mut text = String::new();
+    reader.take(MAX_LIST + 1).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 /// Reads a list of `SOURCE [REF]` lines; `-` is standard input. Nothing is added when a line is wrong.
 pub(super) fn read_list(path: &str) -> Result<Vec<Job>> {
     let text = if path == "-" {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("cannot read the list from standard input")?;
-        text
+        read_bounded(io::stdin().lock()).context("cannot read the list from standard input")?
     } else {
-        match std::fs::read_to_string(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+        match File::open(path).and_then(read_bounded) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 let reason =
                     format!("{path} is no list, because it is no text; without -f it is added as an archive");
                 return Err(UsageError(reason).into());
@@ -32,6 +40,9 @@ pub(super) fn read_list(path: &str) -> Result<Vec<Job>> {
             text => text.with_context(|| format!("cannot read the list {path}"))?,
         }
     };
+    if text.len() as u64 > MAX_LIST {
+        return Err(UsageError(format!("{path}: the list is more than {} MiB", MAX_LIST >> 20)).into());
+    }
     let mut jobs = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let at = format!("{path}, line {}", number + 1);

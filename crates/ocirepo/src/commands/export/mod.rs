@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ValueEnum;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use ocirepo_store::name::RefPolicy;
 use ocirepo_transfer::{
     ArchiveType, Encoding, Export, ExportOptions, Have, LayerForm, PlatformPattern, plan_export,
@@ -53,7 +54,9 @@ pub(crate) struct Args {
         value_name = "FILE|-|DIR",
         required_unless_present = "dry_run",
         default_value = "",
-        hide_default_value = true
+        hide_default_value = true,
+        // That of paths takes no default of nothing, which a dry run writes to.
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
     )]
     output: PathBuf,
     /// What to write
@@ -213,6 +216,10 @@ impl Args {
         let piped = self.have.iter().filter(|path| path.as_os_str() == "-").count()
             + usize::from(self.list.as_deref() == Some("-"));
         let wrong = [
+            (
+                self.output.as_os_str().is_empty() && !self.dry_run,
+                "-o has no name behind it: name a file, a directory for --type dir, or - for standard output",
+            ),
             (piped > 1, "only one list can come from standard input: -f and --have name a file otherwise"),
             ((self.link || self.replace) && !is_dir, "--link and --replace are for --type dir"),
             (is_dir && is_stdout, "--type dir writes a directory: name one with -o"),
@@ -377,11 +384,11 @@ fn report(args: &Args, export: &Export<'_>, written: &[Written], context: &Conte
         ),
     };
     for file in written {
-        context.say(&format!(
-            "{}: {}",
-            render::safe(&file.path.display().to_string()),
-            render::size(file.bytes)
-        ));
+        let path = match file.path.as_os_str().is_empty() {
+            true => "the archive".into(),
+            false => file.path.display().to_string(),
+        };
+        context.say(&format!("{path}: {}", render::size(file.bytes)));
     }
     let count = render::count(export.blobs.len() as u64, "blob");
     context.say(&format!("{count} ({}){left_out}", render::size(bytes)));
