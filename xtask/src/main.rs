@@ -9,12 +9,14 @@
 mod bench;
 mod ci;
 mod demo;
+mod deny;
 mod fixtures;
 mod fuzz;
 mod interop;
 mod large;
 mod shell;
 mod test;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -40,12 +42,16 @@ enum Task {
     Fixtures(fixtures::Arguments),
     /// Generate large repositories and measure
     Bench(bench::Arguments),
+    /// Hold the licences and the origin of all dependencies against deny.toml (needs cargo-deny)
+    Deny(deny::Arguments),
     /// Run the fuzz targets for a while (needs cargo-fuzz)
     Fuzz(fuzz::Arguments),
     /// Run the tests against other tools
     Interop(interop::Arguments),
     /// Put a layer of 10 GiB through every way in and measure the memory; needs 12 GB of free disk and some minutes
     Large(large::Arguments),
+    /// Try to make ocirepo lose something: crashes, power loss, races, random sequences, damage
+    Torture(torture::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -55,9 +61,11 @@ fn main() -> ExitCode {
         Task::Ci => ci::run(),
         Task::Fixtures(arguments) => fixtures::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Deny(arguments) => deny::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Interop(arguments) => interop::run(&arguments),
         Task::Large(arguments) => large::run(&arguments),
+        Task::Torture(arguments) => torture::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
