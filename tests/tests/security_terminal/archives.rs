@@ -148,8 +148,8 @@ fn every_verb(source: &str) {
         &["export", "--dry-run", "--have", source],
     ] {
         let output = run(&ocirepo, args);
-        // It may hold several images, of which one has to be named.
-        assert!(output.status.code() != Some(2) || args[0] == "inspect", "{args:?}: {}", output.stderr);
+        // The words are right, whatever is wrong with the source.
+        assert!(!output.stderr.contains("Usage:"), "{args:?}: {}", output.stderr);
     }
     for (policy, flags) in
         [("full", &[][..]), ("tag", &[]), ("full", &["--keep-going", "-v"]), ("full", &["-q"])]

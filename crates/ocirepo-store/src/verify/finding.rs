@@ -23,7 +23,7 @@ pub enum Kind {
     Unreadable,
     /// A document has the right digest but cannot be used.
     BrokenManifest,
-    /// An archive, or a member of it, is not as it should be.
+    /// An archive, or a member of it, or what waits of a bundle, is not as it should be.
     Damaged,
     /// A bundle that waits for volumes cannot be read, so that gc sweeps nothing.
     BrokenPending,
@@ -160,6 +160,12 @@ impl Finding {
     pub(super) fn broken_pending(trouble: Trouble) -> Self {
         let message = format!("a pending bundle: {}", trouble.reason);
         Self { kind: Kind::BrokenPending, digest: trouble.digest, path: None, images: Vec::new(), message }
+    }
+
+    pub(super) fn damaged_waiting(bundle: &Digest, digest: &Digest, path: PathBuf, reason: &str) -> Self {
+        let images = vec![format!("pending bundle {bundle}")];
+        let message = format!("it waits for its bundle, and {reason}; add its volumes again");
+        Self { kind: Kind::Damaged, digest: Some(digest.to_string()), path: Some(path), images, message }
     }
 
     pub(super) fn dead_staging(path: PathBuf, bytes: u64) -> Self {

@@ -114,6 +114,9 @@ impl<'r> Verification<'r> {
             waiting = Waiting::find([repository])?;
             found.extend(orphans(repository, &graph, state, &listing, &waiting, is_aside));
             found.extend(waiting.broken.drain(..).map(Finding::broken_pending));
+            if !self.options.quick {
+                found.extend(damage_of_what_waits(repository)?);
+            }
             found.extend(listing.strangers.iter().map(Finding::stranger));
             found.extend(dead_staging(repository)?);
         }
@@ -218,6 +221,19 @@ fn orphans(
         });
     }
     found
+}
+
+/// What waits for the other volumes of its bundle, and was damaged since it came.
+fn damage_of_what_waits(repository: &Repository) -> Result<Vec<Finding>> {
+    let mut found = Vec::new();
+    for bundle in repository.pendings()? {
+        let damaged = bundle.find_damage()?.into_iter();
+        found.extend(
+            damaged
+                .map(|(digest, path, reason)| Finding::damaged_waiting(bundle.id(), &digest, path, &reason)),
+        );
+    }
+    Ok(found)
 }
 
 fn dead_staging(repository: &Repository) -> Result<Vec<Finding>> {

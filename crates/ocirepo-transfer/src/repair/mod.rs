@@ -92,8 +92,8 @@ struct Repair<'r, 'v> {
     ingest: &'r Ingest<'r>,
     verification: &'r mut Verification<'v>,
     progress: &'r dyn Progress,
-    /// Who was asked for what. Nobody is asked twice.
-    asked: BTreeSet<(Asked, Digest)>,
+    /// Who was asked for what. Nobody is asked twice, unless it turns out that it has another size.
+    asked: BTreeSet<(Asked, Digest, Vec<u64>)>,
     result: Repaired,
 }
 
@@ -146,7 +146,7 @@ impl Repair<'_, '_> {
     fn not_asked(&mut self, whom: Asked) -> Vec<Lost> {
         let asked = &mut self.asked;
         let lost = self.verification.lost().iter();
-        lost.filter(|lost| asked.insert((whom, lost.digest.clone()))).cloned().collect()
+        lost.filter(|lost| asked.insert((whom, lost.digest.clone(), lost.sizes.clone()))).cloned().collect()
     }
 
     /// What is lost and lies in parts, all of which are in what is open.
@@ -154,7 +154,7 @@ impl Repair<'_, '_> {
         let asked = &mut self.asked;
         let whom = Asked::Together;
         let lost = self.verification.lost().iter().filter(|lost| parts::are_there(opened, lost));
-        lost.filter(|lost| asked.insert((whom, lost.digest.clone()))).cloned().collect()
+        lost.filter(|lost| asked.insert((whom, lost.digest.clone(), lost.sizes.clone()))).cloned().collect()
     }
 
     /// Puts in place what was brought, and looks again. Says whether anything came back.

@@ -157,9 +157,15 @@ impl<'s> Case<'s> {
             self.hurt.iter().filter(is_other).flat_map(|other| self.concerned(other)).collect();
         let is_kind = kind == hurt.kind() || (kind == "corrupt" && all.is_subset(&hidden));
         let is_certain = |image: &&String| !hidden.contains(*image);
+        // What lies there now may look like a document that is about something.
+        let is_about = |other: &Hurt<'_>| {
+            let mut entries = self.specimen.listed.iter();
+            entries.any(|entry| entry.digest == other.target.digest && !entry.subject.is_empty())
+        };
+        let may_seem_more = self.hurt.iter().filter(is_other).any(is_about);
         *digest == hurt.target.digest
             && is_kind
-            && images.is_subset(&all)
+            && (images.is_subset(&all) || may_seem_more)
             && all.iter().filter(is_certain).all(|image| images.contains(image))
     }
 
