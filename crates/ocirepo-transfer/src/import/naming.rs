@@ -313,7 +313,7 @@ mod tests {
         let tag = format!("sha256-{}", digest.encoded());
         assert_eq!(subject(&format!("a/b:{tag}")).as_ref(), Some(&digest));
         assert_eq!(subject(&format!("a/b:{tag}.sig")).as_ref(), Some(&digest));
-        assert_eq!(subject(&tag).as_ref(), Some(&digest));
+        assert_eq!(super::subject(&[Name::Tag(tag)], None).as_ref(), Some(&digest));
         for name in ["python:3.11-slim", "debian:bookworm-slim", "a/b:v1-2.3", "a/b:1-alpine", "sha256-slim"]
         {
             assert_eq!(subject(name), None, "{name}");
