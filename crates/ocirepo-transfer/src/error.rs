@@ -358,6 +358,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error with what caused it, as one text.
+    pub(crate) fn with_cause(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
+
     /// Which kind of error this is.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {

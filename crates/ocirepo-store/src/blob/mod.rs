@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use list::Stranger;
 pub(crate) use list::{Listing, list};
+pub(crate) use read::feed;
 pub use read::{VerifiedReader, hash_file};
 
 use crate::digest::Digest;

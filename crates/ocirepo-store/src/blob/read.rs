@@ -63,11 +63,18 @@ impl<R: Read> Read for VerifiedReader<R> {
 /// Those of reading.
 pub fn hash_file(file: &mut File, algorithm: Algorithm, tick: &dyn Fn(u64)) -> io::Result<(Digest, u64)> {
     let mut hasher = Hasher::new(algorithm);
+    let size = feed(&mut hasher, file, tick)?;
+    Ok((hasher.finish(), size))
+}
+
+/// Hashes everything that `file` holds from its current position, and gives its size; what was hashed
+/// before is hashed together with it.
+pub(crate) fn feed(hasher: &mut Hasher, file: &mut File, tick: &dyn Fn(u64)) -> io::Result<u64> {
     let mut buffer = vec![0; BUFFER];
     let mut size = 0;
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => return Ok((hasher.finish(), size)),
+            Ok(0) => return Ok(size),
             Ok(read) => {
                 hasher.update(&buffer[..read]);
                 size += read as u64;

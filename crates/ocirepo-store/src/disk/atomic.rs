@@ -1,6 +1,7 @@
 //! Replacing small files so that a reader, and the disk after a crash, see the old or the new.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Write};
 
 use super::{Dir, Owner};
 use crate::error::{Error, Result};
@@ -17,13 +18,20 @@ pub(crate) fn replace(dir: &Dir, name: &str, bytes: &[u8], owner: Owner) -> Resu
 /// Writes a file and makes its content durable; its name is not yet. On a failure the file goes
 /// again, since a full disk needs the room.
 pub(crate) fn write_synced(dir: &Dir, name: &str, bytes: &[u8], owner: Owner) -> Result<()> {
+    let file = write(dir, name, bytes, owner)?;
+    file.sync_all().map_err(|error| failed(dir, name, "sync", error))
+}
+
+/// [`write_synced`] for what a crash of the machine may take.
+pub(crate) fn write(dir: &Dir, name: &str, bytes: &[u8], owner: Owner) -> Result<File> {
     let mut file = dir.create(name, owner)?;
-    let fail = |action, error| {
-        clean_up(dir, name);
-        Error::io(action, dir.path().join(name), error)
-    };
-    file.write_all(bytes).map_err(|error| fail("write", error))?;
-    file.sync_all().map_err(|error| fail("sync", error))
+    file.write_all(bytes).map_err(|error| failed(dir, name, "write", error))?;
+    Ok(file)
+}
+
+fn failed(dir: &Dir, name: &str, action: &'static str, error: io::Error) -> Error {
+    clean_up(dir, name);
+    Error::io(action, dir.path().join(name), error)
 }
 
 /// Removes what a failed write left. The failure itself is what the caller hears of.

@@ -14,7 +14,7 @@ mod share;
 mod staging;
 mod syncer;
 
-pub(crate) use atomic::{clean_up, replace, write_synced};
+pub(crate) use atomic::{clean_up, replace, write, write_synced};
 pub(crate) use dir::{Dir, Identity, Kind, Stat};
 pub use output::{OutputFile, SealedFile};
 pub(crate) use owner::Owner;

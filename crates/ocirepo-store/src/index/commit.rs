@@ -110,7 +110,8 @@ impl Commit<'_> {
                 if !base.is_current(repository)? {
                     continue;
                 }
-                put_in_place(repository, &own, &base.bytes, document, bytes)?;
+                let placed = put_in_place(repository, &own, &base.bytes, document, bytes);
+                placed.inspect_err(|_| clean_up(repository, &own))?;
             } else {
                 settle(repository)?;
             }
@@ -149,6 +150,14 @@ impl Commit<'_> {
 
     fn prepare(&mut self) -> Result<()> {
         self.prepare.as_mut().map_or(Ok(()), |prepare| prepare())
+    }
+}
+
+/// Leaves nothing of a change that failed, as far as that can be done. The failure itself is what the
+/// caller hears of.
+fn clean_up(repository: &Repository, own: &Dir) {
+    if let Err(error) = place::recover(repository, own) {
+        tracing::debug!("left behind: {error}");
     }
 }
 

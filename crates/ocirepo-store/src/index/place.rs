@@ -11,8 +11,6 @@
 //!
 //! Everything here happens under `index.lock`.
 
-use std::io::Write;
-
 use super::commit::{ATTEMPTS, Snapshot, contended};
 use super::document::{Document, MAX_INDEX_SIZE};
 use super::merge::merge;
@@ -30,26 +28,11 @@ const MERGED: &str = "index.merged";
 const PREVIOUS: &str = "index.prev";
 
 /// Swaps the new index, which lies in [`NEXT`], in for `base`, which lies in [`BASE`], until nobody has come
-/// between. A failure leaves nothing behind, as far as that can be done.
+/// between. What a failure leaves, [`recover`] takes up.
 ///
 /// # Errors
 /// [`Error::Unsettled`] for what fails once the new index is in place.
 pub(super) fn put_in_place(
-    repository: &Repository,
-    own: &Dir,
-    base: &[u8],
-    document: Document,
-    bytes: Vec<u8>,
-) -> Result<()> {
-    exchange(repository, own, base, document, bytes).inspect_err(|_| {
-        // The failure itself is what the caller hears of.
-        if let Err(error) = recover(repository, own) {
-            tracing::debug!("left behind: {error}");
-        }
-    })
-}
-
-fn exchange(
     repository: &Repository,
     own: &Dir,
     base: &[u8],
@@ -113,12 +96,7 @@ fn take_up(
 /// Keeps what the new index is made from, before it is put in place. Only a kill needs it, so it need
 /// not be durable.
 pub(super) fn keep_base(own: &Dir, base: &[u8]) -> Result<()> {
-    let path = || own.path().join(BASE);
-    let mut file = own.create(BASE, own.owner()?)?;
-    file.write_all(base).map_err(|error| {
-        disk::clean_up(own, BASE);
-        Error::io("write", path(), error)
-    })
+    disk::write(own, BASE, base, own.owner()?).map(drop)
 }
 
 /// What came out of the swap is in index.json, so it is only the index before the change.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::{Counts, Ingest};
 use crate::digest::Digest;
-use crate::disk::Dir;
+use crate::disk::{Dir, StagedFile};
 use crate::error::{Error, Result};
 use crate::index::Document;
 use crate::index::commit::{commit, rehearse};
@@ -111,20 +111,29 @@ impl Ingest<'_> {
         let unpublished = |digest: &&Digest| !state.published.contains(*digest);
         let digests: Vec<Digest> =
             state.kept.keys().chain(state.reused.keys()).filter(unpublished).cloned().collect();
+        let staged = |digest| state.kept.get(digest).and_then(|staged| staged.file.as_ref());
+        self.name_blobs(digests.iter().map(|digest| (digest, staged(digest))))?;
+        state.published.extend(digests);
+        Ok(())
+    }
+
+    /// Moves staged blobs to their names, whatever stands there, and makes the names durable: also
+    /// those of blobs of which nothing is staged, since they are there.
+    pub(super) fn name_blobs<'b>(
+        &self,
+        blobs: impl Iterator<Item = (&'b Digest, Option<&'b StagedFile>)>,
+    ) -> Result<()> {
         let owner = self.repository.root().owner()?;
         let mut dirs: BTreeMap<&str, Arc<Dir>> = BTreeMap::new();
-        for digest in &digests {
+        for (digest, file) in blobs {
             let algorithm = digest.algorithm_name();
             if !dirs.contains_key(algorithm) {
                 dirs.insert(algorithm, self.repository.blobs().ensure_dir(algorithm, owner)?);
             }
-            let file = state.kept.get(digest).and_then(|staged| staged.file.as_ref());
             if let Some((file, staging)) = file.zip(self.staging.made()) {
                 staging.publish(file, &dirs[algorithm], digest.encoded())?;
             }
         }
-        dirs.values().try_for_each(|dir| dir.sync())?;
-        state.published.extend(digests);
-        Ok(())
+        dirs.values().try_for_each(|dir| dir.sync())
     }
 }

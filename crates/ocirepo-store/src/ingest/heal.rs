@@ -10,12 +10,9 @@
 //! the directory fsynced. A kill at any point leaves the bad blob or the good one, and staging that
 //! the next writer removes.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use super::Ingest;
+use super::{Ingest, Staged};
 use crate::digest::Digest;
-use crate::disk::{Dir, Kind};
+use crate::disk::Kind;
 use crate::error::{Error, Result};
 use crate::lock::Shared;
 
@@ -47,19 +44,12 @@ impl Ingest<'_> {
     /// until then is good.
     pub fn put_in_place(&self, digests: &[Digest]) -> Result<()> {
         self.syncer.wait()?;
-        let owner = self.repository.root().owner()?;
-        let mut dirs: BTreeMap<&str, Arc<Dir>> = BTreeMap::new();
+        let mut blobs: Vec<(&Digest, Staged)> = Vec::with_capacity(digests.len());
         for digest in digests {
-            let not_staged = || Error::NotStaged { digest: digest.clone() };
-            let algorithm = digest.algorithm_name();
-            if !dirs.contains_key(algorithm) {
-                dirs.insert(algorithm, self.repository.blobs().ensure_dir(algorithm, owner)?);
-            }
-            let kept = self.state().kept.remove(digest).ok_or_else(not_staged)?;
-            let (staging, file) = self.staging.made().zip(kept.file.as_ref()).ok_or_else(not_staged)?;
-            staging.publish(file, &dirs[algorithm], digest.encoded())?;
+            let kept = self.state().kept.remove(digest).filter(|kept| kept.file.is_some());
+            blobs.push((digest, kept.ok_or_else(|| Error::NotStaged { digest: digest.clone() })?));
         }
-        dirs.values().try_for_each(|dir| dir.sync())
+        self.name_blobs(blobs.iter().map(|(digest, staged)| (*digest, staged.file.as_ref())))
     }
 
     /// Whether something stands in the place of a blob that no file can replace.

@@ -5,18 +5,14 @@
 //! copy is taken in its place, so it has to go first.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::PathBuf;
 
 use super::{BLOBS, PARTS, PendingBundle, Place};
+use crate::blob;
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::disk::Identity;
 use crate::error::{Error, Result};
 use crate::ingest::Ingest;
-
-/// So much is read at once.
-const BUFFER: usize = 256 << 10;
 
 impl PendingBundle {
     /// Reads what waits of a blob, and takes it away, durably, if it is not the blob: then good copies
@@ -114,8 +110,8 @@ impl PendingBundle {
         let mut hasher = Hasher::new(algorithm);
         let mut seen = Vec::with_capacity(places.len());
         for place in places {
-            let Some((file, stat)) = dir.open_file(&place.name())? else { return Ok(None) };
-            feed(&mut hasher, file)
+            let Some((mut file, stat)) = dir.open_file(&place.name())? else { return Ok(None) };
+            blob::feed(&mut hasher, &mut file, &|_| ())
                 .map_err(|error| Error::io("read", dir.path().join(place.name()), error))?;
             seen.push(stat.identity);
         }
@@ -128,16 +124,4 @@ fn digest_of_part(name: &str) -> Option<Digest> {
     let (blob, _) = name.rsplit_once('.')?;
     let (algorithm, encoded) = blob.split_once('-')?;
     Digest::from_parts(algorithm, encoded).ok().filter(|digest| digest.algorithm().is_some())
-}
-
-fn feed(hasher: &mut Hasher, mut file: File) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(read) => hasher.update(&buffer[..read]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
 }

@@ -76,6 +76,8 @@ pub struct Verification<'r> {
     repository: &'r Repository,
     options: Options,
     seen: Seen,
+    /// What is damaged of what waits for volumes: nothing that a verification changes, so it is read once.
+    waiting: Option<Vec<Finding>>,
     lost: Vec<Lost>,
 }
 
@@ -83,7 +85,7 @@ impl<'r> Verification<'r> {
     /// A verification that has seen nothing yet.
     #[must_use]
     pub fn new(repository: &'r Repository, options: Options) -> Self {
-        Self { repository, options, seen: Seen::default(), lost: Vec::new() }
+        Self { repository, options, seen: Seen::default(), waiting: None, lost: Vec::new() }
     }
 
     /// Looks at everything as it is now.
@@ -115,7 +117,12 @@ impl<'r> Verification<'r> {
             found.extend(orphans(repository, &graph, state, &listing, &waiting, is_aside));
             found.extend(waiting.broken.drain(..).map(Finding::broken_pending));
             if !self.options.quick {
-                found.extend(damage_of_what_waits(repository)?);
+                if self.waiting.is_none() {
+                    self.waiting = Some(damage_of_what_waits(repository)?);
+                }
+                // Others may have completed a bundle meanwhile, or given it up.
+                let is_there = |it: &&Finding| it.path.as_ref().is_some_and(|path| path.exists());
+                found.extend(self.waiting.iter().flatten().filter(is_there).cloned());
             }
             found.extend(listing.strangers.iter().map(Finding::stranger));
             found.extend(dead_staging(repository)?);

@@ -65,10 +65,7 @@ impl Held<'_> {
 
     /// An error in words that do not say again which archive it is about.
     pub(super) fn short(&self, error: &Error) -> String {
-        let text = match std::error::Error::source(error) {
-            Some(source) => format!("{error}: {source}"),
-            None => error.to_string(),
-        };
+        let text = error.with_cause();
         let archive = self.carrier.label();
         let rest = text.strip_prefix(&format!("{archive}: "));
         rest.map(str::to_owned).unwrap_or(text)

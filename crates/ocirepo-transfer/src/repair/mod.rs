@@ -116,7 +116,7 @@ impl Repair<'_, '_> {
         match (done, found) {
             (Some(done), _) => done,
             (None, Err(error)) if is_of_source(&error) => {
-                self.result.warnings.push(text_of(&error));
+                self.result.warnings.push(error.with_cause());
                 self.with(opened, more)
             }
             (None, found) => found,
@@ -189,12 +189,5 @@ fn is_of_source(error: &Error) -> bool {
     match error {
         Error::Store(error) => error.kind() == ErrorKind::Corrupt,
         _ => true,
-    }
-}
-
-fn text_of(error: &Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }

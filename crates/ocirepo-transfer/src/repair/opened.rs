@@ -11,7 +11,7 @@ use ocirepo_store::parallel::on_threads;
 use ocirepo_store::verify::Lost;
 use ocirepo_store::{Progress, Unit};
 
-use super::{is_of_source, text_of};
+use super::is_of_source;
 use crate::archive::{Content, Member};
 use crate::bundle::Toc;
 use crate::error::Result;
@@ -123,7 +123,7 @@ fn bring(carrier: &Carrier<'_>, lost: &Lost, member: &Member) -> Result<Brought>
 pub(super) fn answer(lost: &Lost, brought: Result<Brought>) -> Result<Brought> {
     match brought {
         Err(error) if is_of_source(&error) => {
-            Ok(Brought::Bad(format!("no good copy of {}: {}", lost.digest, text_of(&error))))
+            Ok(Brought::Bad(format!("no good copy of {}: {}", lost.digest, error.with_cause())))
         }
         brought => brought,
     }
@@ -133,7 +133,7 @@ pub(super) fn answer(lost: &Lost, brought: Result<Brought>) -> Result<Brought> {
 fn tolerate<T>(found: Result<T>, content: &dyn Content, warnings: &mut Vec<String>) -> Result<Option<T>> {
     match found {
         Err(error) if is_of_source(&error) => {
-            warnings.push(text_of(&blame(content, error)));
+            warnings.push(blame(content, error).with_cause());
             Ok(None)
         }
         found => found.map(Some),
