@@ -83,8 +83,9 @@ fn check_version(root: &Dir, bytes: &[u8]) -> Result<()> {
 fn has_blobs(root: &Dir) -> Result<bool> {
     let Some(top) = root.open_dir(BLOBS)? else { return Ok(false) };
     for found in top.list()? {
+        // What cannot be opened may be full of blobs, and must not be taken for nothing.
         if matches!(found.kind, Kind::Directory | Kind::Link)
-            && let Ok(Some(algorithm)) = top.open_dir(&found.name)
+            && let Some(algorithm) = top.open_dir(&found.name)?
             && !algorithm.list()?.is_empty()
         {
             return Ok(true);
