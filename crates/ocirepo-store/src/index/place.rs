@@ -241,6 +241,18 @@ mod tests {
     }
 
     #[test]
+    fn a_base_that_never_reached_the_disk_is_in_nobodys_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = repository(dir.path());
+        let (own, owner) = repository.ensure_own_dir().unwrap();
+        disk::write_synced(&own, NEXT, &document("1").1, owner).unwrap();
+        keep_base(&own, b"").unwrap();
+        recover(&repository, &own).unwrap();
+        assert_eq!(own.read(PREVIOUS, 1024).unwrap().unwrap().0, document("1").1);
+        assert!(own.stat(BASE).unwrap().is_none());
+    }
+
+    #[test]
     fn what_a_killed_writer_left_is_kept_unless_it_is_ours() {
         let dir = tempfile::tempdir().unwrap();
         let repository = repository(dir.path());

@@ -42,6 +42,11 @@ impl History {
         self.base.as_ref().is_some_and(|base| base.proves(index))
     }
 
+    /// Records the first index.json of a repository, which is made from nothing.
+    pub(crate) fn begin(dir: &Dir, first: &[u8], owner: Owner) -> Result<()> {
+        disk::replace(dir, LAST_INDEX, format!("{}\n", Digest::sha256(first)).as_bytes(), owner)
+    }
+
     /// Records an index.json that is about to replace `current`, and was made from `base`. If
     /// `current` is ours it stays on record: until the rename, it is what lies on the disk.
     pub(crate) fn announce(dir: &Dir, next: &[u8], current: &[u8], base: &[u8], owner: Owner) -> Result<()> {

@@ -111,7 +111,7 @@ impl Repository {
                 Config::write(own, options.policy.unwrap_or_default(), owner)?;
             }
             let bytes = document.to_bytes();
-            History::announce(own, &bytes, b"", b"", owner)?;
+            History::begin(own, &bytes, owner)?;
             disk::write_synced(own, NEXT, &bytes, owner)?;
             own.rename(NEXT, &self.root, INDEX)?;
         }
