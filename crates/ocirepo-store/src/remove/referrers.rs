@@ -9,8 +9,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::blob;
 use crate::digest::Digest;
-use crate::error::Result;
-use crate::graph::{Class, Descriptor, Link, Unlisted, Walk};
+use crate::error::{Error, Result};
+use crate::graph::{Class, Descriptor, Fault, Graph, Link, Unlisted, Walk};
 use crate::index::{Document, Entry};
 use crate::parallel::in_parallel;
 use crate::repository::Repository;
@@ -55,9 +55,6 @@ pub(super) fn left_behind(
             }
         }
     }
-    if !left.unreadable.is_empty() {
-        return Ok(Cascade { unreadable: left.unreadable, ..Cascade::default() });
-    }
     let mut cascade = Cascade::default();
     let mut taken = HashSet::new();
     // Referrers that stay are remaining entries too, and may be indexes with children: a document
@@ -66,6 +63,11 @@ pub(super) fn left_behind(
     let mut about: HashMap<&Digest, Vec<usize>> = HashMap::new();
     let reaches: Vec<Reach> =
         open.iter().map(|referrer| Reach::of(repository, referrer.descriptor)).collect();
+    let staying = reaches.iter().chain([&left]);
+    let unreadable: Vec<String> = staying.flat_map(|reach| reach.unreadable.clone()).collect();
+    if !unreadable.is_empty() {
+        return Ok(Cascade { unreadable, ..Cascade::default() });
+    }
     for (number, (referrer, reach)) in open.iter().zip(&reaches).enumerate() {
         about.entry(&referrer.subject).or_default().push(number);
         for digest in &reach.reached {
@@ -98,6 +100,10 @@ pub(super) fn left_behind(
 
 /// Positions of nameless referrers whose subject nothing else keeps alive. What is not listed, and is
 /// kept because it is about something kept, keeps what it names as well.
+///
+/// # Errors
+/// [`Error::BrokenManifest`] and [`Error::StrangeEntry`] for what cannot be read: what it keeps
+/// nobody knows. And when the file system refuses.
 pub(crate) fn orphans(repository: &Repository, document: &Document) -> Result<Vec<usize>> {
     let open = referrers(repository, document, &HashSet::new());
     if open.is_empty() {
@@ -126,6 +132,7 @@ pub(crate) fn orphans(repository: &Repository, document: &Document) -> Result<Ve
         walk.run();
         let reached = walk.reached_since(&mut judged);
         if reached.is_empty() || about.is_empty() {
+            walk.graph().faults.iter().try_for_each(|fault| known(walk.graph(), fault))?;
             let mut orphans: Vec<usize> = about.into_values().flatten().collect();
             orphans.sort_unstable();
             return Ok(orphans);
@@ -135,6 +142,21 @@ pub(crate) fn orphans(repository: &Repository, document: &Document) -> Result<Ve
             for position in about.remove(digest).into_iter().flatten() {
                 walk.add_root(&document.entries()[position], Some(position), String::new());
             }
+        }
+    }
+}
+
+/// An error unless it is known what the document with this fault keeps.
+fn known(graph: &Graph, fault: &Fault) -> Result<()> {
+    match fault {
+        Fault::Missing { .. } => Ok(()),
+        Fault::Broken { blob, reason } => {
+            let digest = graph.blob(*blob).digest.clone();
+            Err(Error::BrokenManifest { digest, reason: reason.clone() })
+        }
+        Fault::BrokenEntry { root, reason } => {
+            let position = graph.roots[*root].position.unwrap_or_default();
+            Err(Error::StrangeEntry { position, reason: reason.clone() })
         }
     }
 }
@@ -193,5 +215,43 @@ impl Reach {
                 Err(error) => self.unreadable.push(error.to_string()),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::edit::Put;
+    use crate::{InitOptions, Settings};
+
+    #[test]
+    fn nothing_is_an_orphan_while_an_index_cannot_be_read() {
+        const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+        const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+        let dir = tempfile::tempdir().unwrap();
+        let (repository, _) =
+            Repository::init(dir.path(), InitOptions::default(), Settings::default()).unwrap();
+        let lock = repository.lock_shared().unwrap();
+        let ingest = lock.ingest().unwrap();
+        let descriptor = |media_type: &str, digest: &Digest, text: &str| {
+            format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{}}}"#, text.len())
+        };
+        let child = r#"{"schemaVersion":2,"layers":[]}"#;
+        let child_digest = ingest.put_bytes(child.as_bytes()).unwrap();
+        let child = descriptor(IMAGE, &child_digest, child);
+        let index = format!(r#"{{"schemaVersion":2,"manifests":[{child}]}}"#);
+        let signature = format!(r#"{{"schemaVersion":2,"layers":[],"subject":{child}}}"#);
+        let put = |media_type, text: &str| {
+            let digest = ingest.put_bytes(text.as_bytes()).unwrap();
+            let entry = Entry::for_descriptor(media_type, &digest, text.len() as u64, None);
+            (Put { entry, name: None, replace: false }, digest)
+        };
+        let ((listed, index_digest), (about, _)) = (put(INDEX, &index), put(IMAGE, &signature));
+        ingest.commit(&[listed, about]).unwrap();
+
+        let find = || orphans(&repository, &repository.index().unwrap());
+        assert_eq!(find().unwrap(), [0; 0]);
+        std::fs::write(repository.blobs().path(&index_digest), index.replace(',', ";")).unwrap();
+        assert!(matches!(find(), Err(Error::BrokenManifest { digest, .. }) if digest == index_digest));
     }
 }
