@@ -4,9 +4,13 @@ use std::fs::File;
 use std::io::{self, Read};
 
 use crate::digest::{Algorithm, Digest, Hasher};
+use crate::hashing::PipelinedHasher;
 
 /// Large enough that the cost of a system call does not show.
 const BUFFER: usize = 256 << 10;
+
+/// To hash so many bytes takes longer than to start a thread by far.
+const WORTH_A_THREAD: u64 = 1 << 20;
 
 /// A reader that proves size and digest of what went through it: reading past the end fails
 /// unless both were right. A caller that stops earlier has no proof.
@@ -15,15 +19,27 @@ pub struct VerifiedReader<R> {
     inner: R,
     digest: Digest,
     left: u64,
-    hasher: Option<Hasher>,
+    hasher: Option<PipelinedHasher>,
 }
 
 impl<R: Read> VerifiedReader<R> {
     /// Reads `inner`, which should be the `size` bytes of `digest`. For a digest of an unknown
     /// algorithm only the size is proven.
     pub fn new(inner: R, digest: Digest, size: u64) -> Self {
-        let hasher = digest.algorithm().map(Hasher::new);
+        let hasher = digest.algorithm().map(PipelinedHasher::new);
         Self { inner, digest, left: size, hasher }
+    }
+
+    /// Hashes in a thread of its own if there is much to hash, for a caller that has more to do with
+    /// the bytes than to read them.
+    #[must_use]
+    pub fn hashing_beside(mut self) -> Self {
+        if self.left >= WORTH_A_THREAD
+            && let Some(hasher) = &mut self.hasher
+        {
+            hasher.split();
+        }
+        self
     }
 }
 
@@ -45,7 +61,7 @@ impl<R: Read> Read for VerifiedReader<R> {
             if self.left > 0 {
                 return refuse(format!("{} ends {} bytes early", self.digest, self.left));
             }
-            if let Some(found) = self.hasher.take().map(Hasher::finish)
+            if let Some(found) = self.hasher.take().map(PipelinedHasher::finish)
                 && found != self.digest
             {
                 return refuse(format!("content hashes to {found}, not to {}", self.digest));

@@ -108,7 +108,7 @@ impl Ingest<'_> {
     /// A proven copy in staging.
     fn copied(&self, original: Original<'_>) -> Result<Staged> {
         if self.is_rehearsal() {
-            return self.written(BlobWriter::new(None, original.algorithm), original);
+            return self.written(BlobWriter::rehearsal(original.algorithm, &self.writers), original);
         }
         let staging = self.staging.ensure()?;
         let (file, staged) = staging.create_file()?;
@@ -116,7 +116,8 @@ impl Ingest<'_> {
             let mut shared = staging.open(&staged)?.ok_or_else(|| Error::NotAFile { path: staged.path() })?;
             prove(&original, &mut shared, &staged).map(|()| original.staged(staged.clone()))
         } else {
-            self.written(BlobWriter::new(Some((file, staged.clone())), original.algorithm), original)
+            let writer = BlobWriter::new((file, staged.clone()), original.algorithm, &self.writers);
+            self.written(writer, original)
         };
         if made.is_err() {
             // It may be large, and on a full disk it is in the way.

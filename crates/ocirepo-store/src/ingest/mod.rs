@@ -32,6 +32,7 @@ pub use copy::Copying;
 pub(crate) use debris::{Debris, TMP, find_dead, remove_dead};
 pub(crate) use staging::Staging;
 pub use writer::BlobWriter;
+pub(crate) use writer::Writers;
 
 use crate::digest::{Algorithm, Digest};
 use crate::disk::{Kind, StagedFile, StagingDir, Syncer};
@@ -40,6 +41,9 @@ use crate::layers::Fact;
 use crate::lock::{Reading, Shared};
 use crate::repository::Repository;
 use crate::sabotage::Sabotage;
+
+/// The disk is done with a smaller blob in no time, in bytes.
+const WORTH_SYNCING: u64 = 1 << 20;
 
 /// A blob in staging: complete, and named by the digest of what was written.
 #[derive(Debug, Clone)]
@@ -105,6 +109,7 @@ pub struct Ingest<'l> {
     repository: &'l Repository,
     // Declared before the staging directory: its threads end before the directory goes.
     syncer: Syncer,
+    writers: Writers,
     staging: Staging<'l>,
     /// Whether documents can be read again in a rehearsal too.
     keeps_documents: bool,
@@ -139,7 +144,14 @@ impl<'l> Ingest<'l> {
 
     fn new(repository: &'l Repository, apart: Option<PathBuf>) -> Self {
         let staging = Staging::new(repository, apart);
-        Self { repository, syncer: Syncer::new(), staging, keeps_documents: false, state: Mutex::default() }
+        Self {
+            repository,
+            syncer: Syncer::new(),
+            writers: Writers::new(repository.jobs()),
+            staging,
+            keeps_documents: false,
+            state: Mutex::default(),
+        }
     }
 }
 
@@ -185,7 +197,11 @@ impl Ingest<'_> {
     /// # Errors
     /// When no file can be made.
     pub fn writer(&self, algorithm: Algorithm) -> Result<BlobWriter> {
-        if self.is_rehearsal() { Ok(BlobWriter::new(None, algorithm)) } else { self.spool(algorithm) }
+        if self.is_rehearsal() {
+            Ok(BlobWriter::rehearsal(algorithm, &self.writers))
+        } else {
+            self.spool(algorithm)
+        }
     }
 
     /// [`Ingest::writer`] for what has to be read again: there is a file in a rehearsal too.
@@ -193,7 +209,7 @@ impl Ingest<'_> {
     /// # Errors
     /// When no file can be made.
     pub fn spool(&self, algorithm: Algorithm) -> Result<BlobWriter> {
-        Ok(BlobWriter::new(Some(self.staging.ensure()?.create_file()?), algorithm))
+        Ok(BlobWriter::new(self.staging.ensure()?.create_file()?, algorithm, &self.writers))
     }
 
     /// Stages and keeps a blob that is in memory.
@@ -258,6 +274,18 @@ impl Ingest<'_> {
                 self.discard(&staged)
             }
         }
+    }
+
+    /// Has a large staged blob synced already while others are still to come. It is for blobs that
+    /// will most likely be kept; one that is not has cost the disk some work.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn sync_soon(&self, staged: &Staged) -> Result<()> {
+        if staged.size >= WORTH_SYNCING && !self.is_rehearsal() {
+            self.syncer.submit(self.open(staged)?, staged.path());
+        }
+        Ok(())
     }
 
     /// Drops a staged blob that is not needed.

@@ -3,11 +3,50 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Staged;
-use crate::digest::{Algorithm, Digest, Hasher};
+use crate::digest::{Algorithm, Digest};
 use crate::disk::StagedFile;
 use crate::error::{Error, Result};
+use crate::hashing::PipelinedHasher;
+
+/// So much of a blob is written, in bytes, before it is asked whether a core has nothing to do:
+/// by then, whoever writes at the same time has begun too.
+const SETTLED: u64 = 4 << 20;
+
+/// How many write blobs of a session at the same time, and how many may.
+#[derive(Debug, Clone)]
+pub(crate) struct Writers {
+    count: Arc<AtomicUsize>,
+    jobs: usize,
+}
+
+impl Writers {
+    pub(crate) fn new(jobs: usize) -> Self {
+        Self { count: Arc::default(), jobs }
+    }
+
+    fn leave_a_core(&self) -> bool {
+        self.count.load(Ordering::Relaxed) < self.jobs
+    }
+
+    fn join(&self) -> OneOf {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        OneOf(self.clone())
+    }
+}
+
+/// One of the writers, until it is dropped.
+#[derive(Debug)]
+struct OneOf(Writers);
+
+impl Drop for OneOf {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// A blob that is being written. Dropping it leaves a file in staging, which goes with the session.
 ///
@@ -15,13 +54,20 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub struct BlobWriter {
     file: Option<(File, StagedFile)>,
-    hasher: Hasher,
+    hasher: PipelinedHasher,
     size: u64,
+    writers: OneOf,
 }
 
 impl BlobWriter {
-    pub(crate) fn new(file: Option<(File, StagedFile)>, algorithm: Algorithm) -> Self {
-        Self { file, hasher: Hasher::new(algorithm), size: 0 }
+    pub(crate) fn new(file: (File, StagedFile), algorithm: Algorithm, writers: &Writers) -> Self {
+        Self { file: Some(file), ..Self::rehearsal(algorithm, writers) }
+    }
+
+    /// One that writes nothing.
+    pub(crate) fn rehearsal(algorithm: Algorithm, writers: &Writers) -> Self {
+        let hasher = PipelinedHasher::new(algorithm);
+        Self { file: None, hasher, size: 0, writers: writers.join() }
     }
 
     /// Writes more of the blob.
@@ -74,8 +120,12 @@ impl Write for BlobWriter {
             Some((file, _)) => file.write(bytes)?,
             None => bytes.len(),
         };
-        self.hasher.update(&bytes[..written]);
+        let before = self.size;
         self.size += written as u64;
+        if before < SETTLED && self.size >= SETTLED && self.writers.0.leave_a_core() {
+            self.hasher.split();
+        }
+        self.hasher.update(&bytes[..written]);
         Ok(written)
     }
 

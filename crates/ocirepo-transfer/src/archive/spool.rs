@@ -95,7 +95,9 @@ impl<'i, 'l> Spool<'i, 'l> {
                 let algorithm = digest.and_then(|digest| digest.algorithm()).unwrap_or(Algorithm::Sha256);
                 let mut writer = self.ingest.spool(algorithm)?;
                 self.pour(header, input, progress, &mut |chunk| Ok(writer.push(chunk)?))?;
-                Held::Staged(writer.finish()?)
+                let staged = writer.finish()?;
+                self.ingest.sync_soon(&staged)?;
+                Held::Staged(staged)
             }
         };
         self.table.insert(header, self.held.len());

@@ -17,6 +17,7 @@ use super::tar;
 use crate::compress::{self, Encoding, Stopped};
 use crate::error::{Error, Result};
 use crate::import::carrier::Carrier;
+use crate::source::widen;
 
 /// The size of a piece that is handed on to be written, in bytes.
 const PIECE: usize = 1 << 20;
@@ -67,6 +68,7 @@ pub(super) fn compressed(
     progress: &dyn Progress,
 ) -> Result<()> {
     let (mut reader, mut writer) = io::pipe().map_err(|error| refused(label, error))?;
+    widen(&reader);
     let jobs = carrier.repository().jobs();
     thread::scope(|scope| {
         let encoder = scope.spawn(move || {
@@ -115,14 +117,14 @@ fn write(
         Source::Folder | Source::Link(_) => return Ok(()),
         Source::Bytes(bytes) => give(bytes)?,
         Source::Blob(digest) => {
-            let mut blob = carrier.repository().read_blob(digest, Some(member.size))?;
+            let mut blob = carrier.repository().read_blob(digest, Some(member.size))?.hashing_beside();
             copy(digest, &mut blob, member.size, &mut give)?;
             prove(digest, &mut blob)?;
         }
         Source::Part { blob: digest, of, offset } => {
             let mut blob = match cut.remove(digest) {
                 Some(blob) => blob,
-                None => carrier.repository().read_blob(digest, Some(*of))?,
+                None => carrier.repository().read_blob(digest, Some(*of))?.hashing_beside(),
             };
             copy(digest, &mut blob, member.size, &mut give)?;
             if offset + member.size == *of {

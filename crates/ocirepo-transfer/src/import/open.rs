@@ -15,7 +15,7 @@ use super::task::Task;
 use super::volumes::{self, Taken, blame};
 use crate::archive::{Content, Directory, Spool, TarFile};
 use crate::error::{Error, Result};
-use crate::source::{Bytes, HEAD, Magic, Source, refuse, unwrap};
+use crate::source::{Bytes, HEAD, Magic, Source, refuse, unwrap, widen};
 
 const ARCHIVE: &str = "OCI archive";
 const LAYOUT: &str = "OCI layout";
@@ -98,6 +98,7 @@ pub(crate) fn open_as_far<R>(
 ) -> Result<R> {
     let label = source.to_string();
     let Source::Path(path) = source else {
+        widen(io::stdin());
         return spool(ingest, &mut io::stdin(), &label, progress, look);
     };
     let fail = |error| Error::Read { archive: label.clone(), source: error };
@@ -107,6 +108,7 @@ pub(crate) fn open_as_far<R>(
     }
     let mut file = File::open(path).map_err(fail)?;
     if !metadata.is_file() {
+        widen(&file);
         return spool(ingest, &mut file, &label, progress, look);
     }
     let mut head = [0; HEAD];

@@ -10,6 +10,7 @@ mod zstd;
 
 use std::fmt;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 pub(crate) use outer::{Bytes, refuse, unwrap};
@@ -43,6 +44,16 @@ impl fmt::Display for Source {
             Self::Stdin => f.write_str("standard input"),
         }
     }
+}
+
+/// Has a pipe hold more, so that both sides wait for each other less often. What is no pipe, and one
+/// that may not be larger, stays as it is.
+pub(crate) fn widen(stream: impl AsFd) {
+    const PIPE: usize = 1 << 20;
+    #[cfg(target_os = "linux")]
+    let _ = rustix::pipe::fcntl_setpipe_size(stream, PIPE);
+    #[cfg(not(target_os = "linux"))]
+    let _ = (stream, PIPE);
 }
 
 /// The error of a stream that wants more memory than a decoder may have, and the way out:

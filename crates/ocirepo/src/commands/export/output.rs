@@ -7,7 +7,7 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use ocirepo_store::{Algorithm, Hasher, OutputFile, Progress, SealedFile};
+use ocirepo_store::{Algorithm, OutputFile, PipelinedHasher, Progress, SealedFile};
 use ocirepo_transfer::{Encoding, Error, Export};
 
 /// A file that was written.
@@ -142,13 +142,13 @@ impl Output<'_> {
 /// Counts what is written, and hashes it where that is asked for: it takes time.
 struct Counting<W> {
     inner: W,
-    hasher: Option<Hasher>,
+    hasher: Option<PipelinedHasher>,
     bytes: u64,
 }
 
 impl<W: Write> Counting<W> {
     fn new(inner: W, sums: bool) -> Self {
-        Self { inner, hasher: sums.then(|| Hasher::new(Algorithm::Sha256)), bytes: 0 }
+        Self { inner, hasher: sums.then(|| PipelinedHasher::new(Algorithm::Sha256)), bytes: 0 }
     }
 
     fn finish(self) -> (W, u64, Option<String>) {
