@@ -1,5 +1,6 @@
 //! Doing one thing to many items on a few scoped threads.
 
+use std::cmp::Reverse;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Fewer small items than this are not worth a thread.
@@ -26,13 +27,30 @@ pub fn on_threads<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&
             done.push((n, work(item)));
         }
     };
-    let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
+    let done: Vec<(usize, R)> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
         workers
             .into_iter()
             .flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
     });
+    in_order(done)
+}
+
+/// [`on_threads`], with the largest items first, so that no thread is left with one at the end.
+pub fn largest_first<T: Sync, R: Send>(
+    items: &[T],
+    threads: usize,
+    size: impl Fn(&T) -> u64,
+    work: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    order.sort_by_key(|&n| Reverse(size(&items[n])));
+    in_order(on_threads(&order, threads, |&n| (n, work(&items[n]))))
+}
+
+/// Results in the order of their numbers.
+fn in_order<R>(mut done: Vec<(usize, R)>) -> Vec<R> {
     done.sort_unstable_by_key(|(n, _)| *n);
     done.into_iter().map(|(_, result)| result).collect()
 }

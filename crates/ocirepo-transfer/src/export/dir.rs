@@ -72,11 +72,15 @@ impl CopyPlan<'_> {
         let task = format!("copying to {}", ingest.repository().path().display());
         progress.begin(&task, Unit::Bytes, Some(total));
         let bench = Bench::new(self.lock);
-        let copied = bench.carrier().on_each(&stored, |(digest, size)| {
-            ingest.copy(self.lock, digest, *size, how.copying)?;
-            progress.advance(*size);
-            Ok(())
-        });
+        let copied = bench.carrier().on_each(
+            &stored,
+            |(_, size)| *size,
+            |(digest, size)| {
+                ingest.copy(self.lock, digest, *size, how.copying)?;
+                progress.advance(*size);
+                Ok(())
+            },
+        );
         progress.end();
         copied?;
         let put = |it: &Sorted| {

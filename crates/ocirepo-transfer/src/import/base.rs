@@ -27,7 +27,7 @@ pub(super) fn check(carrier: &Carrier<'_>, toc: &Toc, hash: bool) -> Result<()> 
     if missing.is_empty() && hash {
         let total = toc.required.iter().map(|blob| blob.size).fold(0, u64::saturating_add);
         carrier.progress.begin("verifying the base", Unit::Bytes, Some(total));
-        let sound = carrier.on_each(&toc.required, |blob| is_sound(carrier, blob));
+        let sound = carrier.on_each(&toc.required, |blob| blob.size, |blob| is_sound(carrier, blob));
         carrier.progress.end();
         let sound = sound?;
         let broken = toc.required.iter().zip(sound).filter(|(_, is_sound)| !is_sound);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ocirepo_store::graph::{Class, Descriptor, Loaded, MAX_MANIFEST_SIZE, Wanted};
 use ocirepo_store::ingest::Ingest;
-use ocirepo_store::parallel::on_threads;
+use ocirepo_store::parallel::largest_first;
 use ocirepo_store::{Digest, Hasher, Progress, Repository};
 
 use crate::archive::{Content, Member, paths, pour, read_whole};
@@ -107,14 +107,15 @@ impl Carrier<'_> {
     }
 
     /// Does something to every item on as many threads as the repository is worked on with, until
-    /// one fails.
+    /// one fails: to the largest first.
     pub(crate) fn on_each<T: Sync, R: Send>(
         &self,
         items: &[T],
+        size: impl Fn(&T) -> u64,
         work: impl Fn(&T) -> Result<R> + Sync,
     ) -> Result<Vec<R>> {
         let failed = AtomicBool::new(false);
-        let results = on_threads(items, self.repository().jobs(), |item| {
+        let results = largest_first(items, self.repository().jobs(), size, |item| {
             if failed.load(Ordering::Relaxed) {
                 return None;
             }

@@ -72,7 +72,11 @@ pub(super) fn prepare(
     let total = layers.iter().filter(|(layer, _)| layer.changes()).map(|(layer, _)| layer.stored).sum();
     progress.begin("measuring layers", Unit::Bytes, Some(total));
     let measured = match form {
-        LayerForm::Raw => carrier.on_each(&layers, |(layer, image)| measure(carrier, layer, image)),
+        LayerForm::Raw => carrier.on_each(
+            &layers,
+            |(layer, _)| layer.stored,
+            |(layer, image)| measure(carrier, layer, image),
+        ),
         // An encoder is parallel in itself.
         LayerForm::Encoded(_) => layers.iter().map(|(layer, image)| measure(carrier, layer, image)).collect(),
     };

@@ -66,11 +66,12 @@ impl Layering<'_> {
         &self,
         carrier: &Carrier<'_>,
         layers: &[T],
+        size: impl Fn(&T) -> u64,
         work: impl Fn(&T) -> Result<R> + Sync,
     ) -> Result<Vec<R>> {
         match self.policy {
             Layers::Encode(_) => layers.iter().map(work).collect(),
-            Layers::Keep | Layers::Reuse => carrier.on_each(layers, work),
+            Layers::Keep | Layers::Reuse => carrier.on_each(layers, size, work),
         }
     }
 

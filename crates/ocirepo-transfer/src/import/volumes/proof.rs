@@ -119,10 +119,14 @@ impl<'v> Volume<'v> {
         let total = self.items.iter().map(|item| item.size).fold(0, u64::saturating_add);
         let carrier = self.carrier;
         let _task = Task::begin(carrier.progress, carrier.label(), Unit::Bytes, Some(total));
-        carrier.on_each(&self.items, |item| {
-            let staged = self.take(item, is_wanted(item)? && !carrier.ingest.is_rehearsal())?;
-            Ok(staged)
-        })
+        carrier.on_each(
+            &self.items,
+            |item| item.size,
+            |item| {
+                let staged = self.take(item, is_wanted(item)? && !carrier.ingest.is_rehearsal())?;
+                Ok(staged)
+            },
+        )
     }
 
     /// Sees that all blobs and parts are there at their right sizes.

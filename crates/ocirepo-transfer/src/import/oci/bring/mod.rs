@@ -387,7 +387,12 @@ impl<'g, 'a, 'c> Walk<'g, 'a, 'c> {
         }
         let total = todo.iter().map(|(_, size, _)| *size).fold(0, u64::saturating_add);
         let _task = Task::begin(self.carrier.progress, self.carrier.label(), Unit::Bytes, Some(total));
-        self.carrier.on_each(&todo, |(digest, size, member)| self.carrier.bring(digest, *size, member))?;
+        let carrier = self.carrier;
+        carrier.on_each(
+            &todo,
+            |(_, size, _)| *size,
+            |(digest, size, member)| carrier.bring(digest, *size, member),
+        )?;
         Ok(())
     }
 

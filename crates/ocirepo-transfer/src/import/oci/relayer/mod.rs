@@ -69,10 +69,14 @@ pub(crate) fn verify(graph: &mut Graph<'_, '_>, listed: &[Listed], layering: &La
     let uses: Vec<&Used> = images.layers.values().collect();
     let total = uses.iter().map(|used| used.descriptor.size).fold(0, u64::saturating_add);
     let _task = Task::begin(carrier.progress, carrier.label(), Unit::Bytes, Some(total));
-    carrier.on_each(&uses, |used| {
-        let Some(found) = diff_id(carrier, used, layering)? else { return Ok(()) };
-        if found == used.diff_id { Ok(()) } else { Err(bad(carrier, used, &found)) }
-    })?;
+    carrier.on_each(
+        &uses,
+        |used| used.descriptor.size,
+        |used| {
+            let Some(found) = diff_id(carrier, used, layering)? else { return Ok(()) };
+            if found == used.diff_id { Ok(()) } else { Err(bad(carrier, used, &found)) }
+        },
+    )?;
     Ok(())
 }
 
@@ -94,7 +98,12 @@ pub(crate) fn relayer(
     let carrier = graph.carrier;
     let total = uses.iter().map(|(_, used)| used.descriptor.size).fold(0, u64::saturating_add);
     let task = Task::begin(carrier.progress, carrier.label(), Unit::Bytes, Some(total));
-    let stored = layering.each(carrier, &uses, |(_, used)| store(carrier, used, layering))?;
+    let stored = layering.each(
+        carrier,
+        &uses,
+        |(_, used)| used.descriptor.size,
+        |(_, used)| store(carrier, used, layering),
+    )?;
     drop(task);
     let stored: HashMap<Key, Stored> = uses.into_iter().map(|(key, _)| key).zip(stored).collect();
     let wanted = match layering.policy {
