@@ -11,7 +11,7 @@ use super::unlisted::{Unlisted, subject_of};
 use super::walk::{Graph, Walk};
 use crate::blob;
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::{Document, Entry};
 use crate::parallel::in_parallel;
 use crate::repository::Repository;
@@ -50,7 +50,7 @@ pub fn closure(
     walk.run();
     let mut companions = BTreeSet::new();
     if referrers {
-        let mut open = Companions::find(repository, document, roots);
+        let mut open = Companions::find(repository, document, roots)?;
         let mut unlisted = unlisted(repository, document, &walk)?;
         let mut judged = 0;
         loop {
@@ -91,7 +91,7 @@ struct Companions {
 
 impl Companions {
     /// Looks at every entry that was not chosen.
-    fn find(repository: &Repository, document: &Document, roots: &[Entry]) -> Self {
+    fn find(repository: &Repository, document: &Document, roots: &[Entry]) -> Result<Self> {
         let chosen: HashSet<&str> = roots.iter().map(Entry::json).collect();
         let known: HashSet<&Digest> = roots.iter().filter_map(Entry::digest).collect();
         let others: Vec<(usize, &Entry)> = document
@@ -105,7 +105,7 @@ impl Companions {
         for ((position, entry), subjects) in others.into_iter().zip(subjects) {
             // Another name of what was chosen says nothing about it; a tag made of a digest does.
             if !entry.digest().is_some_and(|digest| known.contains(digest)) {
-                for subject in subjects {
+                for subject in subjects? {
                     companions.by_digest.entry(subject).or_default().push(position);
                 }
             }
@@ -115,7 +115,7 @@ impl Companions {
                 companions.by_tag.entry(tag).or_default().push(position);
             }
         }
-        companions
+        Ok(companions)
     }
 
     /// What is about the blob with that digest. Every blob is asked for once.
@@ -129,15 +129,22 @@ impl Companions {
 /// The annotation with which buildkit says what an attestation is about.
 pub const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
 
-/// What an entry is about by its document and its annotations. One that cannot be read says nothing.
-fn subjects_of(repository: &Repository, entry: &Entry) -> Vec<Digest> {
+/// What an entry is about by its document and its annotations.
+///
+/// # Errors
+/// When the file system refuses: it could be about anything then.
+fn subjects_of(repository: &Repository, entry: &Entry) -> Result<Vec<Digest>> {
     let annotations = entry.annotations();
     let annotated = annotations
         .iter()
         .filter(|(name, _)| name == REFERENCE_DIGEST)
         .filter_map(|(_, value)| value.parse::<Digest>().ok());
-    let own = entry.digest().and_then(|digest| subject_of(repository.blobs(), digest).ok().flatten());
-    annotated.chain(own).filter(|subject| entry.digest() != Some(subject)).collect()
+    let own = match entry.digest().map(|digest| subject_of(repository.blobs(), digest)).transpose() {
+        // What is no file is no document.
+        Err(Error::NotAFile { .. }) => None,
+        own => own?.flatten(),
+    };
+    Ok(annotated.chain(own).filter(|subject| entry.digest() != Some(subject)).collect())
 }
 
 /// So much of the encoded part fits into a tag (distribution-spec, "referrers tag schema").

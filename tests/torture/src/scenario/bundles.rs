@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::ensure;
+use ocirepo_tests::artifact::artifact;
 use ocirepo_tests::image::ImageSpec;
 use ocirepo_tests::layout::Layout;
 
@@ -17,12 +18,13 @@ const TOOL: &str = "docker.io/test/tool:1";
 /// Of the volumes of a bundle that is split in three.
 const VOLUME_SIZE: &str = "60kB";
 
-pub(super) const MAKERS: [Maker; 8] = [
+pub(super) const MAKERS: [Maker; 9] = [
     first_volume,
     last_volume,
     giving_up,
     export,
     export_again,
+    export_of_a_signed_image,
     export_of_volumes,
     export_to_a_repository,
     export_to_a_new_repository,
@@ -83,6 +85,19 @@ fn export_again(context: &Context) -> Outcome<Scenario> {
     let output = format!("../{OUT}/b.tar");
     stage.run(&["export", APP, "-o", &output])?;
     stage.scenario("export over an older file", &["export", "-o", &output])
+}
+
+/// One of two images, with what is about it.
+fn export_of_a_signed_image(context: &Context) -> Outcome<Scenario> {
+    let stage = Stage::new(context)?;
+    let app = image(1);
+    let listed = artifact("application/vnd.test.signature", b"signed", Some(&app.manifest));
+    let unlisted = artifact("application/vnd.test.sbom", b"listed nowhere", Some(&app.manifest));
+    let mut layout = stage.layout();
+    layout.full_image(&app, APP).full_image(&image(2), TOOL).artifact(&listed);
+    layout.blobs_of(unlisted.blobs()).write_index();
+    let output = format!("../{OUT}/b.tar");
+    stage.scenario("export of an image with a signature", &["export", APP, "-o", &output])
 }
 
 fn export_of_volumes(context: &Context) -> Outcome<Scenario> {
