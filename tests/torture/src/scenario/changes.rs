@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ocirepo_tests::artifact::{artifact, index_of};
 use ocirepo_tests::descriptor::full_named;
+use ocirepo_tests::image::{Image, ImageSpec};
 use ocirepo_tests::layout::Layout;
 
 use super::stage::{Stage, image};
@@ -18,7 +19,7 @@ const TOOL: &str = "docker.io/test/tool:1";
 /// So many names does a repository have whose names are converted.
 const NAMES: usize = 100;
 
-pub(super) const MAKERS: [Maker; 16] = [
+pub(super) const MAKERS: [Maker; 19] = [
     first_add,
     moving_add,
     sharing_add,
@@ -26,6 +27,9 @@ pub(super) const MAKERS: [Maker; 16] = [
     foreign_add,
     add_of_two,
     add_of_a_layout,
+    add_of_a_platform,
+    joining_add,
+    packing_add,
     gc,
     pruning_gc,
     rm,
@@ -53,7 +57,7 @@ fn moving_add(context: &Context) -> Outcome<Scenario> {
 /// Two of its layers are in use, one lies around.
 fn sharing_add(context: &Context) -> Outcome<Scenario> {
     let stage = Stage::new(context)?;
-    let (old, new) = (image(1), ocirepo_tests::image::ImageSpec::of(&image(1)).noise_layer(77, 1000));
+    let (old, new) = (image(1), ImageSpec::of(&image(1)).noise_layer(77, 1000));
     let new = new.noise_layer(78, 1000).build();
     stage.layout().full_image(&old, APP).write_index();
     stage.layout().blob(&new.layers[new.layers.len() - 1].bytes);
@@ -64,7 +68,7 @@ fn sharing_add(context: &Context) -> Outcome<Scenario> {
 fn healing_add(context: &Context) -> Outcome<Scenario> {
     let stage = Stage::new(context)?;
     let old = image(1);
-    let new = ocirepo_tests::image::ImageSpec::of(&old).noise_layer(77, 1000).build();
+    let new = ImageSpec::of(&old).noise_layer(77, 1000).build();
     stage.layout().full_image(&old, APP).write_index();
     stage.layout().truncate(&old.layers[1].digest, 100);
     let archive = stage.archive(&[(&new, &[TOOL])])?;
@@ -86,13 +90,40 @@ fn add_of_two(context: &Context) -> Outcome<Scenario> {
     stage.scenario("an add of two images", &["add", &archive])
 }
 
-/// From a directory, with a signature.
+/// From a directory, with a signature that is listed and another that is not.
 fn add_of_a_layout(context: &Context) -> Outcome<Scenario> {
     let stage = Stage::new(context)?;
     let (from, app) = (stage.input("from"), image(1));
     let signature = artifact("application/vnd.test.signature", b"signed", Some(&app.manifest));
-    Layout::create(&from).full_image(&app, APP).artifact(&signature).write_index();
+    let unlisted = artifact("application/vnd.test.sbom", b"listed nowhere", Some(&app.manifest));
+    let mut layout = Layout::create(&from);
+    layout.full_image(&app, APP).artifact(&signature).blobs_of(unlisted.blobs()).write_index();
     stage.scenario("an add from a layout directory", &["add", &text(&from)])
+}
+
+fn add_of_a_platform(context: &Context) -> Outcome<Scenario> {
+    let stage = Stage::new(context)?;
+    let (from, images) = (stage.input("from"), [image(1), image(2)]);
+    let index = index_of(&[(&images[0], "linux/amd64"), (&images[1], "linux/arm64")]);
+    let mut layout = Layout::create(&from);
+    layout.blobs_of(images.iter().flat_map(Image::blobs)).blobs_of([&index]);
+    layout.entry(full_named(index.descriptor(), APP)).write_index();
+    stage.scenario("an add of one platform", &["add", "--platform", "linux/arm64", &text(&from)])
+}
+
+/// A second platform under a name that is taken.
+fn joining_add(context: &Context) -> Outcome<Scenario> {
+    let stage = Stage::new(context)?;
+    stage.layout().full_image(&image(1), APP).write_index();
+    let other = ImageSpec::seeded("arm").platform("linux/arm64").noise_layer(5, 1000).build();
+    let archive = stage.archive(&[(&other, &[APP])])?;
+    stage.scenario("an add of another platform", &["add", "--merge-platforms", &archive])
+}
+
+fn packing_add(context: &Context) -> Outcome<Scenario> {
+    let stage = Stage::new(context)?;
+    let archive = stage.archive(&[(&image(1), &[APP])])?;
+    stage.scenario("an add that compresses", &["add", "--layers", "gzip", &archive])
 }
 
 /// What killed sessions leave is there as well.
