@@ -12,6 +12,7 @@ mod demo;
 mod deny;
 mod fixtures;
 mod fuzz;
+mod instructions;
 mod interop;
 mod large;
 mod shell;
@@ -46,6 +47,8 @@ enum Task {
     Deny(deny::Arguments),
     /// Run the fuzz targets for a while (needs cargo-fuzz)
     Fuzz(fuzz::Arguments),
+    /// Count the instructions of the main jobs, and hold them against limits (needs valgrind)
+    Instructions(instructions::Arguments),
     /// Run the tests against other tools
     Interop(interop::Arguments),
     /// Put a layer of 10 GiB through every way in and measure the memory; needs 12 GB of free disk and some minutes
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Deny(arguments) => deny::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
+        Task::Instructions(arguments) => instructions::run(&arguments),
         Task::Interop(arguments) => interop::run(&arguments),
         Task::Large(arguments) => large::run(&arguments),
         Task::Torture(arguments) => torture::run(&arguments),
