@@ -64,8 +64,8 @@ pub use bundle::{
 pub use compress::{Encoding, GzipLevel, InvalidEncoding, ZstdLevel};
 pub use error::{Error, Result};
 pub use export::{
-    ArchiveType, Copied, CopyOptions, CopyPlan, Export, ExportOptions, ExportedImage, LayerForm, plan_copy,
-    plan_export,
+    ArchiveType, Copied, CopyOptions, CopyPlan, Export, ExportOptions, ExportedImage, LayerForm, Medium,
+    plan_copy, plan_export,
 };
 pub use import::{
     ImportOptions, Imported, ImportedImage, Layers, PendingVolumes, PlatformPattern, Select, Untagged,

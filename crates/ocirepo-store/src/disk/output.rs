@@ -82,6 +82,12 @@ impl OutputFile {
         &self.path
     }
 
+    /// Whether it is a new file, all of which is written through this: no fifo, device or open file.
+    #[must_use]
+    pub fn is_new_file(&self) -> bool {
+        matches!(self.to, To::File(..))
+    }
+
     /// What is written to: the hidden file, or the device.
     #[must_use]
     pub fn as_file(&self) -> &File {

@@ -29,6 +29,8 @@ pub(super) enum Source {
     Blob(Digest),
     /// A layer in another form than it is stored in.
     Layer(Layer),
+    /// The same, before anybody knows how large it gets: its member has no size yet.
+    Late(Layer),
     /// A piece of a blob that has `of` bytes, from `offset` on. Its pieces are written in their order.
     Part {
         blob: Digest,
@@ -51,6 +53,8 @@ pub(super) struct Layer {
     pub(super) diff_id: Digest,
     /// How it is to be compressed; `None` for not at all.
     pub(super) encoding: Option<Encoding>,
+    /// How to call the image that it belongs to in messages.
+    pub(super) image: String,
 }
 
 impl Member {
@@ -66,9 +70,12 @@ impl Member {
         match &self.source {
             Source::Folder => Kind::Folder,
             Source::Link(target) => Kind::Link(target),
-            Source::Bytes(_) | Source::Blob(_) | Source::Layer(_) | Source::Part { .. } | Source::Sums => {
-                Kind::File(self.size)
-            }
+            Source::Bytes(_)
+            | Source::Blob(_)
+            | Source::Layer(_)
+            | Source::Late(_)
+            | Source::Part { .. }
+            | Source::Sums => Kind::File(self.size),
         }
     }
 
@@ -76,9 +83,14 @@ impl Member {
     pub(super) fn blob(&self) -> Option<&Digest> {
         match &self.source {
             Source::Blob(digest) | Source::Part { blob: digest, .. } => Some(digest),
-            Source::Layer(layer) => Some(&layer.blob),
+            Source::Layer(layer) | Source::Late(layer) => Some(&layer.blob),
             Source::Folder | Source::Link(_) | Source::Bytes(_) | Source::Sums => None,
         }
+    }
+
+    /// The layer that it is, if nobody knows how large that gets.
+    pub(super) fn late(&self) -> Option<&Layer> {
+        if let Source::Late(layer) = &self.source { Some(layer) } else { None }
     }
 
     pub(super) fn is_file(&self) -> bool {

@@ -8,7 +8,8 @@
 //!
 //! # What it promises
 //! - The same entries give the same bytes, on any machine and at any time.
-//! - Everything is known before the first byte is written; what cannot be exported is refused then.
+//! - Everything is known before the first byte is written; what cannot be exported is refused then. Only
+//!   the sizes of layers that are unpacked into a file are filled in behind.
 //! - Every blob is proven while it is copied. Memory stays flat, and nothing is copied on the side.
 
 mod bench;
@@ -20,13 +21,14 @@ mod gather;
 mod hybrid;
 mod image;
 mod layout;
+mod medium;
 mod member;
 mod tar;
 mod volumes;
 mod write;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
-use std::io::Write;
 
 use ocirepo_store::index::Document;
 use ocirepo_store::lock::Reading;
@@ -35,11 +37,13 @@ use ocirepo_store::{Digest, Progress, Unit};
 
 pub use dir::{Copied, CopyOptions, CopyPlan, plan_copy};
 pub use docker::LayerForm;
+pub use medium::Medium;
 
 use crate::bundle::{Have, Toc};
 use crate::compress::Encoding;
 use crate::error::{Error, Result};
 use crate::import::PlatformPattern;
+use crate::import::carrier::Carrier;
 use bench::Bench;
 use contents::Blobs;
 use gather::{Gathered, Sorted, gather};
@@ -96,7 +100,6 @@ pub struct ExportedImage {
 pub struct Export<'r> {
     lock: &'r Reading<'r>,
     volumes: Vec<Vec<Member>>,
-    sizes: Vec<u64>,
     /// What is exported, in the order in which it is listed.
     pub images: Vec<ExportedImage>,
     /// The blobs that are carried, with their sizes in bytes.
@@ -139,24 +142,26 @@ pub fn plan_export<'r>(
         }
     };
     let images = entries.iter().map(Sorted::exported).collect();
-    let sizes = volumes.iter().map(|members| member::archive_size(members));
-    let sizes = sizes
-        .collect::<std::io::Result<_>>()
-        .map_err(|source| Error::Write { output: "the archive".to_owned(), source })?;
     let mut blobs = blobs.carried;
     if toc.is_none() {
         // Docker archives have no manifests, and the layers of one platform.
         let members: HashSet<&Digest> = volumes.iter().flatten().filter_map(Member::blob).collect();
         blobs.retain(|digest, _| members.contains(digest));
     }
-    Ok(Export { lock, volumes, sizes, images, blobs, toc, warnings })
+    Ok(Export { lock, volumes, images, blobs, toc, warnings })
 }
 
 impl Export<'_> {
-    /// The sizes of the files in bytes, uncompressed: one, or one for each volume.
-    #[must_use]
-    pub fn sizes(&self) -> &[u64] {
-        &self.sizes
+    /// The sizes of the files in bytes, uncompressed: one, or one for each volume. Layers that would be
+    /// unpacked are, to see how large they get.
+    ///
+    /// # Errors
+    /// When a layer is not what it should be.
+    pub fn sizes(&self, progress: &dyn Progress) -> Result<Vec<u64>> {
+        let bench = Bench::new(self.lock);
+        let sizes =
+            self.volumes.iter().map(|members| size_of(&settled(&bench.carrier(), members, progress)?));
+        sizes.collect()
     }
 
     /// Writes the archive, or every volume in turn: `next` gives the file for the volume of a number,
@@ -165,7 +170,7 @@ impl Export<'_> {
     /// # Errors
     /// When a blob is not what it should be, or a file refuses, and those of `next` and `done`. What
     /// was written is of no use then.
-    pub fn write<W: Write + Send, E: From<Error>>(
+    pub fn write<W: Medium, E: From<Error>>(
         &self,
         compress: Option<Encoding>,
         progress: &dyn Progress,
@@ -175,12 +180,18 @@ impl Export<'_> {
         let bench = Bench::new(self.lock);
         let carrier = bench.carrier();
         let mut state = write::State::default();
-        for ((number, members), size) in (1..).zip(&self.volumes).zip(&self.sizes) {
+        for (number, members) in (1..).zip(&self.volumes) {
             let (mut out, label) = next(number)?;
-            progress.begin(&format!("writing {label}"), Unit::Bytes, Some(*size));
+            let members = match out.can_go_back() && compress.is_none() {
+                true => Cow::Borrowed(members.as_slice()),
+                false => settled(&carrier, members, progress)?,
+            };
+            let is_settled = members.iter().all(|member| member.late().is_none());
+            let size = if is_settled { Some(size_of(&members)?) } else { None };
+            progress.begin(&format!("writing {label}"), Unit::Bytes, size);
             let written = match compress {
-                None => write::archive(&carrier, members, &mut state, &mut out, &label, progress),
-                Some(encoding) => write::compressed(&carrier, members, encoding, &mut out, &label, progress),
+                None => write::archive(&carrier, &members, &mut state, &mut out, &label, progress),
+                Some(encoding) => write::compressed(&carrier, &members, encoding, &mut out, &label, progress),
             };
             progress.end();
             written?;
@@ -188,6 +199,22 @@ impl Export<'_> {
         }
         Ok(())
     }
+}
+
+/// The same members, each with its size.
+fn settled<'m>(
+    carrier: &Carrier<'_>,
+    members: &'m [Member],
+    progress: &dyn Progress,
+) -> Result<Cow<'m, [Member]>> {
+    match members.iter().all(|member| member.late().is_none()) {
+        true => Ok(Cow::Borrowed(members)),
+        false => Ok(Cow::Owned(docker::measured(carrier, members, progress)?)),
+    }
+}
+
+fn size_of(members: &[Member]) -> Result<u64> {
+    member::archive_size(members).map_err(|source| Error::Write { output: "the archive".to_owned(), source })
 }
 
 /// What volumes are made of: an image layout that lists everything in index.json.

@@ -10,8 +10,8 @@ use ocirepo_store::Digest;
 use ocirepo_store::index::Entry;
 use serde::Serialize;
 
-use super::layout;
-use super::member::{Member, Source, archive_size, size_in_archive};
+use super::member::{Member, Source, size_in_archive};
+use super::{layout, size_of};
 use crate::archive::paths;
 use crate::bundle::{Part, Required, SUMS, Toc, TocBlob, TocImage, VOLUME, part_name};
 use crate::error::{Error, Result};
@@ -45,7 +45,7 @@ pub(super) fn split(whole: &Whole<'_>, limit: u64) -> Result<Split> {
         whole.toc(whole.blobs.iter().map(|(digest, size)| TocBlob::whole(digest, *size)).collect(), 1);
     let mut members = layout::documents(&single, &whole.entries, None);
     members.extend(layout::blobs(whole.blobs.iter(), whole.made));
-    if size(&members)? <= limit {
+    if size_of(&members)? <= limit {
         return Ok((vec![members], single));
     }
     if let Some(split) = whole.split(limit)? {
@@ -61,10 +61,6 @@ pub(super) fn split(whole: &Whole<'_>, limit: u64) -> Result<Split> {
         }
     }
     Err(Error::VolumeTooSmall { size: limit, least })
-}
-
-fn size(members: &[Member]) -> Result<u64> {
-    archive_size(members).map_err(|source| Error::Write { output: "the archive".to_owned(), source })
 }
 
 /// The most volumes that there may be.
@@ -86,7 +82,7 @@ impl Whole<'_> {
         let mut members = self.documents(&toc);
         members.push(label(&toc, 1));
         members.push(Member { name: SUMS.to_owned(), size: sums_size(&members), source: Source::Sums });
-        let Some(mut room) = limit.checked_sub(size(&members)?) else { return Ok(None) };
+        let Some(mut room) = limit.checked_sub(size_of(&members)?) else { return Ok(None) };
         for _ in 0..MAX_TRIES {
             if room < LEAST_ROOM {
                 return Ok(None);
@@ -96,7 +92,7 @@ impl Whole<'_> {
             let volumes = self.volumes(&toc);
             let mut largest = 0;
             for members in &volumes {
-                largest = largest.max(size(members)?);
+                largest = largest.max(size_of(members)?);
             }
             match largest.checked_sub(limit) {
                 None | Some(0) => return Ok(Some((volumes, toc))),
@@ -243,6 +239,7 @@ fn cut(digest: &Digest, size: u64, room: u64, left: &mut Vec<u64>) -> Result<Toc
 
 #[cfg(test)]
 mod tests {
+    use super::super::member::archive_size;
     use super::*;
 
     fn blobs(sizes: &[u64]) -> BTreeMap<Digest, u64> {

@@ -12,8 +12,9 @@ use ocirepo_store::blob::VerifiedReader;
 use ocirepo_store::{Algorithm, Digest, Hasher, Progress};
 
 use super::docker;
-use super::member::{Member, Source};
-use super::tar;
+use super::medium::Medium;
+use super::member::{Layer, Member, Source};
+use super::tar::{self, Kind};
 use crate::compress::{self, Encoding, Stopped};
 use crate::error::{Error, Result};
 use crate::import::carrier::Carrier;
@@ -41,7 +42,7 @@ pub(super) fn archive(
     carrier: &Carrier<'_>,
     members: &[Member],
     state: &mut State,
-    out: &mut (dyn Write + Send),
+    out: &mut dyn Medium,
     label: &str,
     progress: &dyn Progress,
 ) -> Result<()> {
@@ -102,6 +103,9 @@ fn write(
     progress: &dyn Progress,
 ) -> Result<()> {
     let refused = |error| refused(label, error);
+    if let Source::Late(layer) = &member.source {
+        return write_late(carrier, &member.name, layer, out, label, progress);
+    }
     let header = tar::header(&member.name, member.kind()).map_err(refused)?;
     out.write_all(&header).map_err(refused)?;
     let State { cut, sums } = state;
@@ -114,7 +118,7 @@ fn write(
         out.write_all(bytes).map_err(refused)
     };
     match &member.source {
-        Source::Folder | Source::Link(_) => return Ok(()),
+        Source::Folder | Source::Link(_) | Source::Late(_) => return Ok(()),
         Source::Bytes(bytes) => give(bytes)?,
         Source::Blob(digest) => {
             let mut blob = carrier.repository().read_blob(digest, Some(member.size))?.hashing_beside();
@@ -135,7 +139,7 @@ fn write(
         }
         Source::Layer(layer) => {
             let mut written = 0_u64;
-            docker::pour(carrier, layer, layer.blob.as_str(), &mut |bytes| {
+            docker::pour(carrier, layer, &mut |bytes| {
                 written += bytes.len() as u64;
                 give(bytes)
             })?;
@@ -150,6 +154,40 @@ fn write(
         sums.push_str(&format!("{sum}  {}\n", member.name));
     }
     tar::pad(out, member.size).map_err(refused)
+}
+
+/// Writes a layer whose size is known when it is written, and then its header.
+fn write_late(
+    carrier: &Carrier<'_>,
+    name: &str,
+    layer: &Layer,
+    out: &mut Sink<'_>,
+    label: &str,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let refused = |error| refused(label, error);
+    let begin = out.position;
+    let mut room = tar::header(name, Kind::File(0)).map_err(refused)?.len();
+    loop {
+        out.write_all(&vec![0; room]).map_err(refused)?;
+        let mut size = 0;
+        docker::pour(carrier, layer, &mut |bytes| {
+            size += bytes.len() as u64;
+            progress.advance(bytes.len() as u64);
+            out.write_all(bytes).map_err(refused)
+        })?;
+        let end = out.position;
+        out.go_to(begin).map_err(refused)?;
+        let header = tar::header(name, Kind::File(size)).map_err(refused)?;
+        // That of a very large layer needs more room, so everything is written once more behind it.
+        if header.len() > room {
+            room = header.len();
+            continue;
+        }
+        out.write_all(&header).map_err(refused)?;
+        out.go_to(end).map_err(refused)?;
+        return tar::pad(out, size).map_err(refused);
+    }
 }
 
 fn sha256() -> Hasher {
@@ -208,19 +246,37 @@ fn prove(digest: &Digest, blob: &mut impl Read) -> Result<()> {
     }
 }
 
+/// What another thread is to do.
+enum Order {
+    Write(Vec<u8>),
+    GoTo(u64),
+}
+
 /// Collects what is written into pieces, for another thread to write.
 struct Sink<'p> {
     piece: Vec<u8>,
-    full: &'p SyncSender<Vec<u8>>,
+    /// Where in the archive the next byte goes.
+    position: u64,
+    orders: &'p SyncSender<Order>,
     empty: &'p Receiver<Vec<u8>>,
 }
 
 impl Sink<'_> {
+    fn order(&self, order: Order) -> io::Result<()> {
+        // The other side only goes away when it failed, and then that is what is told.
+        self.orders.send(order).map_err(|_| io::Error::other("writing has stopped"))
+    }
+
     fn send(&mut self) -> io::Result<()> {
         let next = self.empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(PIECE));
         let piece = std::mem::replace(&mut self.piece, next);
-        // The other side only goes away when it failed, and then that is what is told.
-        self.full.send(piece).map_err(|_| io::Error::other("writing has stopped"))
+        self.order(Order::Write(piece))
+    }
+
+    fn go_to(&mut self, position: u64) -> io::Result<()> {
+        self.flush()?;
+        self.position = position;
+        self.order(Order::GoTo(position))
     }
 }
 
@@ -228,6 +284,7 @@ impl Write for Sink<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let taken = bytes.len().min(PIECE - self.piece.len());
         self.piece.extend_from_slice(&bytes[..taken]);
+        self.position += taken as u64;
         if self.piece.len() == PIECE {
             self.send()?;
         }
@@ -240,27 +297,28 @@ impl Write for Sink<'_> {
 }
 
 /// Runs `work` on this thread, and writes what it gives to its sink on another.
-fn pump(
-    out: &mut (dyn Write + Send),
-    label: &str,
-    work: impl FnOnce(&mut Sink<'_>) -> Result<()>,
-) -> Result<()> {
-    let (full, pieces) = sync_channel::<Vec<u8>>(WAITING);
+fn pump(out: &mut dyn Medium, label: &str, work: impl FnOnce(&mut Sink<'_>) -> Result<()>) -> Result<()> {
+    let (orders, received) = sync_channel::<Order>(WAITING);
     let (give_back, empty) = channel();
     thread::scope(|scope| {
         let writer = scope.spawn(move || {
-            for mut piece in pieces {
-                out.write_all(&piece)?;
-                piece.clear();
-                // Nobody needs it any more when the other side is done.
-                let _ = give_back.send(piece);
+            for order in received {
+                match order {
+                    Order::Write(mut piece) => {
+                        out.write_all(&piece)?;
+                        piece.clear();
+                        // Nobody needs it any more when the other side is done.
+                        let _ = give_back.send(piece);
+                    }
+                    Order::GoTo(position) => out.go_to(position)?,
+                }
             }
             out.flush()
         });
-        let mut sink = Sink { piece: Vec::with_capacity(PIECE), full: &full, empty: &empty };
+        let mut sink = Sink { piece: Vec::with_capacity(PIECE), position: 0, orders: &orders, empty: &empty };
         let done = work(&mut sink);
         let done = done.and_then(|()| sink.flush().map_err(|error| refused(label, error)));
-        drop(full);
+        drop(orders);
         match writer.join() {
             // What stopped the writing comes before what noticed that it had stopped.
             Ok(Err(error)) => Err(refused(label, error)),

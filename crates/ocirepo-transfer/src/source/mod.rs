@@ -1,5 +1,6 @@
 //! What the user points at.
 
+mod ahead;
 mod members;
 mod outer;
 mod sniff;
@@ -13,6 +14,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+pub(crate) use ahead::Ahead;
 pub(crate) use outer::{Bytes, refuse, unwrap};
 pub(crate) use sniff::{HEAD, Magic};
 pub(crate) use zstd::zstd_decoder;

@@ -14,8 +14,8 @@ const WINDOW_LOG: u32 = 27;
 const WINDOW_TOO_LARGE: usize = 16;
 
 /// A decoder of zstd frames until the input ends.
-pub(crate) fn zstd_decoder<R: Read>(reader: R) -> io::Result<Decoder<'static, BufReader<R>>> {
-    let mut decoder = Decoder::with_buffer(BufReader::with_capacity(BUFFER, reader))?;
+pub(crate) fn zstd_decoder<R: BufRead>(reader: R) -> io::Result<Decoder<'static, R>> {
+    let mut decoder = Decoder::with_buffer(reader)?;
     decoder.window_log_max(WINDOW_LOG)?;
     Ok(decoder)
 }
@@ -26,7 +26,7 @@ pub(crate) struct Zstd<R: BufRead>(Decoder<'static, R>);
 
 impl<R: Read> Zstd<BufReader<R>> {
     pub(crate) fn new(reader: R) -> io::Result<Self> {
-        zstd_decoder(reader).map(Self)
+        zstd_decoder(BufReader::with_capacity(BUFFER, reader)).map(Self)
     }
 }
 

@@ -1,9 +1,11 @@
 //! Layers in the form that a docker archive is to have them in.
 //!
 //! The size of a member stands before it, so a layer that changes its form is made twice: here to
-//! learn how large it gets, and again when it is written. That costs time and no space.
+//! learn how large it gets, and again when it is written. That costs time and no space. Only where a
+//! layer is unpacked into a file it is made once: its size is filled in when it is known.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::{self, BufRead};
 
 use ocirepo_store::{Algorithm, Digest, Hasher, Progress, Unit};
 
@@ -32,7 +34,7 @@ pub(super) struct Prepared {
     pub(super) names: HashMap<Digest, String>,
 }
 
-/// Finds out how large every layer is in its new form.
+/// The layers in their new form. Those that are unpacked are not opened: nobody knows their sizes yet.
 ///
 /// # Errors
 /// When a layer is not there, or is not what the config of its image says.
@@ -43,7 +45,33 @@ pub(super) fn prepare(
     form: LayerForm,
     progress: &dyn Progress,
 ) -> Result<Prepared> {
-    let mut wanted: BTreeMap<Digest, (Layer, &Image)> = BTreeMap::new();
+    let layers = wanted(carrier, images, stacks, form)?;
+    let prepared: Result<Vec<Member>> = match form {
+        LayerForm::Raw => layers.iter().map(|layer| raw(carrier, layer)).collect(),
+        LayerForm::Encoded(encoding) => {
+            measuring(progress, layers.iter().filter(|layer| layer.changes()), || {
+                // An encoder is parallel in itself.
+                layers.iter().map(|layer| encoded(carrier, layer, encoding)).collect()
+            })
+        }
+    };
+    let mut members: BTreeMap<String, Member> = BTreeMap::new();
+    let mut names = HashMap::new();
+    for (layer, member) in layers.into_iter().zip(prepared?) {
+        names.insert(layer.blob, member.name.clone());
+        members.insert(member.name.clone(), member);
+    }
+    Ok(Prepared { members: members.into_values().collect(), names })
+}
+
+/// Every layer once.
+fn wanted(
+    carrier: &Carrier<'_>,
+    images: &[Image],
+    stacks: &[Vec<Digest>],
+    form: LayerForm,
+) -> Result<Vec<Layer>> {
+    let mut wanted: BTreeMap<Digest, Layer> = BTreeMap::new();
     for (image, diff_ids) in images.iter().zip(stacks) {
         for (layer, diff_id) in image.layers.iter().zip(diff_ids) {
             let digest = &layer.digest;
@@ -58,73 +86,86 @@ pub(super) fn prepare(
                     LayerForm::Raw => None,
                     LayerForm::Encoded(encoding) => Some(encoding),
                 },
+                image: image.label.clone(),
             };
-            if let Some((known, other)) = wanted.get(digest)
+            if let Some(known) = wanted.get(digest)
                 && known.diff_id != layer.diff_id
             {
-                let other = &other.label;
+                let other = &known.image;
                 return Err(image.refuse(format!("its config and that of {other} disagree on {digest}")));
             }
-            wanted.insert(digest.clone(), (layer, image));
+            wanted.insert(digest.clone(), layer);
         }
     }
-    let layers: Vec<(Layer, &Image)> = wanted.into_values().collect();
-    let total = layers.iter().filter(|(layer, _)| layer.changes()).map(|(layer, _)| layer.stored).sum();
-    progress.begin("measuring layers", Unit::Bytes, Some(total));
-    let measured = match form {
-        LayerForm::Raw => carrier.on_each(
-            &layers,
-            |(layer, _)| layer.stored,
-            |(layer, image)| measure(carrier, layer, image),
-        ),
-        // An encoder is parallel in itself.
-        LayerForm::Encoded(_) => layers.iter().map(|(layer, image)| measure(carrier, layer, image)).collect(),
-    };
-    progress.end();
-
-    let mut members: BTreeMap<String, Member> = BTreeMap::new();
-    let mut names = HashMap::new();
-    for ((layer, _), (size, name)) in layers.into_iter().zip(measured?) {
-        names.insert(layer.blob.clone(), name.clone());
-        let source = if layer.changes() { Source::Layer(layer) } else { Source::Blob(layer.blob) };
-        members.insert(name.clone(), Member { name, size, source });
-    }
-    Ok(Prepared { members: members.into_values().collect(), names })
+    Ok(wanted.into_values().collect())
 }
 
-/// The size of a layer in its new form, and what its member is called.
-fn measure(carrier: &Carrier<'_>, layer: &Layer, image: &Image) -> Result<(u64, String)> {
-    let raw = format!("{}.tar", layer.diff_id.encoded());
-    let Some(encoding) = layer.encoding else {
-        if !layer.changes() {
-            if layer.blob != layer.diff_id && layer.blob.algorithm() == layer.diff_id.algorithm() {
-                let name = layer.blob.as_str();
-                return Err(bad_layer(carrier, &image.label, name, &layer.diff_id, &layer.blob));
-            }
-            return Ok((layer.stored, raw));
-        }
-        let mut size = 0;
-        pour(carrier, layer, &image.label, &mut |bytes| {
-            size += bytes.len() as u64;
-            Ok(())
-        })?;
-        return Ok((size, raw));
-    };
+/// A layer that is not to be compressed.
+fn raw(carrier: &Carrier<'_>, layer: &Layer) -> Result<Member> {
+    let name = format!("{}.tar", layer.diff_id.encoded());
+    if layer.changes() {
+        return Ok(Member { name, size: 0, source: Source::Late(layer.clone()) });
+    }
+    if layer.blob != layer.diff_id && layer.blob.algorithm() == layer.diff_id.algorithm() {
+        return Err(bad_layer(carrier, &layer.image, layer.blob.as_str(), &layer.diff_id, &layer.blob));
+    }
+    Ok(Member { name, size: layer.stored, source: Source::Blob(layer.blob.clone()) })
+}
+
+/// A layer that is to be compressed.
+fn encoded(carrier: &Carrier<'_>, layer: &Layer, encoding: Encoding) -> Result<Member> {
     let suffix = match Compression::of(encoding) {
         Compression::Gzip => "tar.gz",
         Compression::Zstd => "tar.zst",
         Compression::None => "tar",
     };
     if !layer.changes() {
-        return Ok((layer.stored, format!("{}.{suffix}", layer.blob.encoded())));
+        let name = format!("{}.{suffix}", layer.blob.encoded());
+        return Ok(Member { name, size: layer.stored, source: Source::Blob(layer.blob.clone()) });
     }
     let (mut size, mut hasher) = (0, Hasher::new(Algorithm::Sha256));
-    pour(carrier, layer, &image.label, &mut |bytes| {
+    pour(carrier, layer, &mut |bytes| {
         size += bytes.len() as u64;
         hasher.update(bytes);
         Ok(())
     })?;
-    Ok((size, format!("{}.{suffix}", hasher.finish().encoded())))
+    let name = format!("{}.{suffix}", hasher.finish().encoded());
+    Ok(Member { name, size, source: Source::Layer(layer.clone()) })
+}
+
+/// The same members with the sizes of all layers, for what is written from its beginning to its end.
+///
+/// # Errors
+/// Those of [`pour`].
+pub(in crate::export) fn measured(
+    carrier: &Carrier<'_>,
+    members: &[Member],
+    progress: &dyn Progress,
+) -> Result<Vec<Member>> {
+    let late = members.iter().filter_map(Member::late);
+    measuring(progress, late, || {
+        let stored = |member: &Member| member.late().map_or(0, |layer| layer.stored);
+        carrier.on_each(members, stored, |member| {
+            let Some(layer) = member.late() else { return Ok(member.clone()) };
+            let mut size = 0;
+            pour(carrier, layer, &mut |bytes| {
+                size += bytes.len() as u64;
+                Ok(())
+            })?;
+            Ok(Member { name: member.name.clone(), size, source: Source::Layer(layer.clone()) })
+        })
+    })
+}
+
+fn measuring<'l, T>(
+    progress: &dyn Progress,
+    layers: impl Iterator<Item = &'l Layer>,
+    work: impl FnOnce() -> T,
+) -> T {
+    progress.begin("measuring layers", Unit::Bytes, Some(layers.map(|layer| layer.stored).sum()));
+    let done = work();
+    progress.end();
+    done
 }
 
 impl Layer {
@@ -141,7 +182,6 @@ impl Layer {
 pub(in crate::export) fn pour(
     carrier: &Carrier<'_>,
     layer: &Layer,
-    image: &str,
     sink: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
     let origin = Origin::Repository(&layer.blob, layer.stored);
@@ -161,23 +201,26 @@ pub(in crate::export) fn pour(
         })?;
     if unpacked.diff_id != layer.diff_id {
         let name = layer.blob.as_str();
-        return Err(bad_layer(carrier, image, name, &layer.diff_id, &unpacked.diff_id));
+        return Err(bad_layer(carrier, &layer.image, name, &layer.diff_id, &unpacked.diff_id));
     }
     Ok(())
 }
 
 fn copy(
     carrier: &Carrier<'_>,
-    content: &mut (dyn std::io::Read + Send),
+    content: &mut (dyn BufRead + Send),
     sink: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let mut buffer = vec![0; crate::archive::limits::BUFFER];
     loop {
-        match content.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(read) => sink(&buffer[..read])?,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+        let read = match content.fill_buf() {
+            Ok([]) => return Ok(()),
+            Ok(bytes) => {
+                sink(bytes)?;
+                bytes.len()
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(Error::read(carrier.label(), error)),
-        }
+        };
+        content.consume(read);
     }
 }

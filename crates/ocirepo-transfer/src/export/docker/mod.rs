@@ -14,7 +14,7 @@ use ocirepo_store::{Digest, Progress};
 
 pub(super) use item::{Foreign, Image, Item, images, manifest_json};
 pub use layers::LayerForm;
-pub(super) use layers::pour;
+pub(super) use layers::{measured, pour};
 
 use super::gather::Sorted;
 use super::image::{Runnable, Sort, representative};

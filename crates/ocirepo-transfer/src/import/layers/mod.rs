@@ -8,8 +8,6 @@ mod known;
 mod origin;
 mod unpack;
 
-use std::io::Read;
-
 use ocirepo_store::graph::Replacement;
 use ocirepo_store::layers::Recipe;
 use ocirepo_store::{Algorithm, Digest, Hasher};
@@ -17,6 +15,7 @@ use serde::Deserialize;
 
 pub(crate) use known::Known;
 pub(crate) use origin::Origin;
+use unpack::Consume;
 pub(crate) use unpack::{Sink, only_hash, unpack};
 
 use super::carrier::Carrier;
@@ -201,7 +200,7 @@ impl Packed<'_> {
         &self,
         carrier: &Carrier<'_>,
         algorithm: Algorithm,
-        consume: &mut dyn FnMut(&mut (dyn Read + Send)) -> Result<()>,
+        consume: Consume<'_>,
     ) -> Result<Digest> {
         let unproven = self.stored.filter(|digest| self.origin.known_digest() != Some(digest));
         let sink = match unproven {

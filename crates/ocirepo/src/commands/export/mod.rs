@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::ValueEnum;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use ocirepo_store::Progress;
 use ocirepo_store::name::RefPolicy;
 use ocirepo_transfer::{
     ArchiveType, Encoding, Export, ExportOptions, Have, LayerForm, PlatformPattern, plan_export,
@@ -301,8 +302,11 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
         sums: args.sums,
         is_split: args.volume_size.is_some(),
     };
-    let written =
-        if args.dry_run { planned(&export, &output) } else { output::write(&export, &output, &reporter)? };
+    let written = if args.dry_run {
+        planned(&export, &output, &reporter)?
+    } else {
+        output::write(&export, &output, &reporter)?
+    };
     if !args.dry_run && !output::is_stdout(output.path) {
         warn_of_leftovers(&output, written.len(), context);
     }
@@ -311,9 +315,9 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
 }
 
 /// What would be written; how large it gets compressed is not known.
-fn planned(export: &Export<'_>, output: &Output<'_>) -> Vec<Written> {
-    let sizes = (1..).zip(export.sizes());
-    sizes.map(|(number, &bytes)| Written { path: output.file(number), bytes, sha256: None }).collect()
+fn planned(export: &Export<'_>, output: &Output<'_>, progress: &dyn Progress) -> Result<Vec<Written>> {
+    let sizes = (1..).zip(export.sizes(progress)?);
+    Ok(sizes.map(|(number, bytes)| Written { path: output.file(number), bytes, sha256: None }).collect())
 }
 
 /// What an earlier export left is easily taken for a part of this one.

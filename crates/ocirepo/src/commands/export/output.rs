@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use ocirepo_store::{Algorithm, OutputFile, PipelinedHasher, Progress, SealedFile};
-use ocirepo_transfer::{Encoding, Error, Export};
+use ocirepo_transfer::{Encoding, Error, Export, Medium};
 
 /// A file that was written.
 #[derive(Debug)]
@@ -139,7 +139,7 @@ impl Output<'_> {
     }
 }
 
-/// Counts what is written, and hashes it where that is asked for: it takes time.
+/// Knows how far what is written goes, and hashes it where that is asked for: it takes time.
 struct Counting<W> {
     inner: W,
     hasher: Option<PipelinedHasher>,
@@ -169,6 +169,19 @@ impl<W: Write> Write for Counting<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
+    }
+}
+
+impl<W: Medium> Medium for Counting<W> {
+    fn can_go_back(&self) -> bool {
+        // A checksum takes bytes in their order.
+        self.hasher.is_none() && self.inner.can_go_back()
+    }
+
+    fn go_to(&mut self, offset: u64) -> io::Result<()> {
+        self.inner.go_to(offset)?;
+        self.bytes = offset;
+        Ok(())
     }
 }
 
