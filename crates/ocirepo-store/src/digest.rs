@@ -78,7 +78,11 @@ impl Digest {
     /// # Errors
     /// When the two do not make a well-formed digest.
     pub fn from_parts(algorithm: &str, encoded: &str) -> Result<Self, InvalidDigest> {
-        format!("{algorithm}:{encoded}").parse()
+        let text = [algorithm, ":", encoded].concat();
+        match fault(algorithm, encoded) {
+            Some(reason) => Err(InvalidDigest { text, reason }),
+            None => Ok(Self(text.into())),
+        }
     }
 
     /// The part before the colon.
@@ -144,26 +148,31 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self, InvalidDigest> {
         let refuse = |reason| InvalidDigest { text: text.to_owned(), reason };
         let (name, encoded) = text.split_once(':').ok_or_else(|| refuse("there is no colon"))?;
-        if !is_algorithm(name) {
-            return Err(refuse("the algorithm is not a valid name"));
+        match fault(name, encoded) {
+            Some(reason) => Err(refuse(reason)),
+            None => Ok(Self(text.into())),
         }
-        if encoded.is_empty() || !encoded.bytes().all(|b| b.is_ascii_alphanumeric() || b"=_-".contains(&b)) {
-            return Err(refuse("the encoded part has characters outside the grammar"));
-        }
-        // 255 bytes is the longest file name that common file systems take.
-        if encoded.len() > 255 || name.len() > 255 {
-            return Err(refuse("it is too long to be a file name"));
-        }
-        if let Some(algorithm) = Algorithm::from_name(name) {
-            if encoded.len() != algorithm.hex_length() {
-                return Err(refuse("the encoded part has the wrong length for its algorithm"));
-            }
-            if !encoded.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-                return Err(refuse("the encoded part is not lower-case hex"));
-            }
-        }
-        Ok(Self(text.into()))
     }
+}
+
+/// What is wrong with a digest of these two parts, if anything is.
+fn fault(name: &str, encoded: &str) -> Option<&'static str> {
+    if let Some(algorithm) = Algorithm::from_name(name) {
+        if encoded.len() != algorithm.hex_length() {
+            return Some("the encoded part has the wrong length for its algorithm");
+        }
+        // No early exit, so that it is done for many bytes at once.
+        let is_hex = encoded.bytes().fold(true, |so_far, b| so_far & matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        return (!is_hex).then_some("the encoded part is not lower-case hex");
+    }
+    if !is_algorithm(name) {
+        return Some("the algorithm is not a valid name");
+    }
+    if encoded.is_empty() || !encoded.bytes().all(|b| b.is_ascii_alphanumeric() || b"=_-".contains(&b)) {
+        return Some("the encoded part has characters outside the grammar");
+    }
+    // 255 bytes is the longest file name that common file systems take.
+    (encoded.len() > 255 || name.len() > 255).then_some("it is too long to be a file name")
 }
 
 /// Whether `name` follows the algorithm grammar of the image-spec: `[a-z0-9]+([+._-][a-z0-9]+)*`.
@@ -217,7 +226,7 @@ impl Hasher {
             State::Sha512(state) => (Algorithm::Sha512, hex(&state.finalize())),
             State::Blake3(state) => (Algorithm::Blake3, hex(state.finalize().as_bytes())),
         };
-        Digest(format!("{}:{text}", algorithm.name()).into())
+        Digest([algorithm.name(), ":", &text].concat().into())
     }
 }
 

@@ -57,7 +57,7 @@ pub struct Converted {
 /// [`Error::PolicyConflict`], with nothing changed, when ref.names would collide.
 pub fn set_policy(lock: &impl Writing, policy: RefPolicy) -> Result<Converted> {
     let repository = lock.repository();
-    let from = repository.policy(&repository.index()?)?;
+    let from = repository.current_policy()?;
     convert(repository, policy, &mut |document, _| {
         let ref_names = |document: &Document| -> Vec<Option<String>> {
             document.entries().iter().map(|entry| entry.ref_name().map(str::to_owned)).collect()

@@ -3,12 +3,19 @@
 use std::cmp::Reverse;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Fewer small items than this are not worth a thread.
+/// Fewer small items than this are not worth a thread, nor to be handed out by themselves.
 const WORTH_A_THREAD: usize = 32;
 
 /// Applies `work` to every item on up to `jobs` threads; results are in the order of the items.
 pub fn in_parallel<T: Sync, R: Send>(items: &[T], jobs: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    on_threads(items, jobs.min(items.len() / WORTH_A_THREAD), work)
+    let done = in_runs(items, jobs, |run| run.iter().map(&work).collect::<Vec<R>>());
+    done.into_iter().flatten().collect()
+}
+
+/// Applies `work` to short runs of items on up to `jobs` threads; results are in the order of the items.
+pub fn in_runs<T: Sync, R: Send>(items: &[T], jobs: usize, work: impl Fn(&[T]) -> R + Sync) -> Vec<R> {
+    let runs: Vec<&[T]> = items.chunks(WORTH_A_THREAD).collect();
+    on_threads(&runs, jobs.min(items.len() / WORTH_A_THREAD), |run| work(run))
 }
 
 /// Applies `work` to every item on exactly so many threads, for work worth it however few items

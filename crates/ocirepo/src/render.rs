@@ -1,18 +1,27 @@
 //! Turning results into text: tables and JSON on stdout, lines on stderr, and nothing that an
 //! image name could use to play with a terminal.
 
-use std::io::{self, Write};
+use std::borrow::Cow;
+use std::io::{self, BufWriter, Write};
 
 use anstyle::{AnsiColor, Style};
 use bytesize::ByteSize;
-use comfy_table::{Table, TableStyle};
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
 
 /// Writes a line to stdout, made safe for a terminal whatever is in it. A reader that has seen
 /// enough is no reason to stop half-way: the rest of the work is done, and its exit code is what it
 /// would have been.
 pub(crate) fn line(text: &str) -> io::Result<()> {
-    unless_closed(writeln!(io::stdout().lock(), "{}", safe_but_label(text)))
+    lines([text])
+}
+
+/// [`line`] for many at once.
+pub(crate) fn lines<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut write = |line: T| writeln!(out, "{}", safe_but_label(line.as_ref()));
+    let written = lines.into_iter().try_for_each(&mut write);
+    unless_closed(written.and_then(|()| out.flush()))
 }
 
 fn unless_closed(written: io::Result<()>) -> io::Result<()> {
@@ -53,6 +62,9 @@ pub(crate) fn line_to_stderr(text: &str) {
 /// the characters that turn the direction of writing or cannot be seen. What is safe stays as it is,
 /// so it does no harm to ask twice.
 pub(crate) fn safe(text: &str) -> String {
+    if is_plain(text) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if fools(c) {
@@ -64,16 +76,24 @@ pub(crate) fn safe(text: &str) -> String {
     out
 }
 
+/// Whether a text is nothing but printable ASCII, as nearly all are.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 /// [`safe`] for what may begin with a label that [`paint`] has painted, which stays.
-fn safe_but_label(text: &str) -> String {
+fn safe_but_label(text: &str) -> Cow<'_, str> {
+    if is_plain(text) {
+        return Cow::Borrowed(text);
+    }
     for color in PAINTS {
         let style = style(color);
         let label = text.strip_prefix(&style.render().to_string());
         if let Some((label, rest)) = label.and_then(|label| label.split_once(&format!("{style:#}"))) {
-            return format!("{style}{}{style:#}{}", safe(label), safe(rest));
+            return Cow::Owned(format!("{style}{}{style:#}{}", safe(label), safe(rest)));
         }
     }
-    safe(text)
+    Cow::Owned(safe(text))
 }
 
 /// Whether a terminal, or the eye, would take a character for something else than text: it controls,
@@ -123,20 +143,31 @@ pub(crate) fn short(digest: &str) -> String {
     safe(&if algorithm == "sha256" { encoded } else { format!("{algorithm}:{encoded}") })
 }
 
+/// Between two columns of a table.
+const GAP: usize = 2;
+
 /// Writes a table without lines to stdout.
-pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> io::Result<()> {
-    let mut table = Table::new();
-    table.load_style(TableStyle::new()).set_header(header.iter().copied());
-    for row in rows {
-        table.add_row(row.iter().map(|cell| safe(cell)));
+pub(crate) fn table<const N: usize>(
+    header: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> io::Result<()> {
+    let rows = rows.into_iter().map(|row| row.map(|cell| safe(&cell)));
+    let rows: Vec<[String; N]> = std::iter::once(header.map(str::to_owned)).chain(rows).collect();
+    let mut widths = [0; N];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.width().max(*width);
+        }
     }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    for text in table.lines() {
-        line(text.trim_end())?;
-    }
-    Ok(())
+    lines(rows.iter().map(|row| {
+        let mut text = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            text.push_str(cell);
+            text.extend(std::iter::repeat_n(' ', width - cell.width() + GAP));
+        }
+        text.truncate(text.trim_end().len());
+        text
+    }))
 }
 
 /// The colours that labels are painted in.

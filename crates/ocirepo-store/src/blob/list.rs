@@ -58,18 +58,14 @@ pub(crate) fn list(blobs: &Blobs, root: &Dir) -> Result<Listing> {
 }
 
 fn list_algorithm(dir: &Arc<Dir>, algorithm: Algorithm, listing: &mut Listing) -> Result<()> {
-    for found in dir.list()? {
-        let reason = match (Digest::from_parts(algorithm.name(), &found.name), found.kind) {
-            (Ok(digest), Kind::File) => {
-                listing.blobs.push(digest);
-                continue;
-            }
+    dir.look_through(&mut |name, kind| {
+        let reason = match (Digest::from_parts(algorithm.name(), name), kind) {
+            (Ok(digest), Kind::File) => return listing.blobs.push(digest),
             (Err(_), _) => "its name is not a digest",
             (_, Kind::Directory) => "a directory",
             (_, Kind::Link) => "a link",
             (_, Kind::Other) => "not a regular file",
         };
-        listing.strangers.push(Stranger { path: dir.path().join(&found.name), reason });
-    }
-    Ok(())
+        listing.strangers.push(Stranger { path: dir.path().join(name), reason });
+    })
 }

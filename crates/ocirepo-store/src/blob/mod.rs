@@ -7,17 +7,16 @@
 mod list;
 mod read;
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 pub use list::Stranger;
 pub(crate) use list::{Listing, list};
 pub(crate) use read::feed;
 pub use read::{VerifiedReader, hash_file};
 
-use crate::digest::Digest;
+use crate::digest::{Algorithm, Digest};
 use crate::disk::{Dir, Owner, Stat};
 use crate::error::Result;
 
@@ -28,12 +27,13 @@ pub(crate) const BLOBS: &str = "blobs";
 #[derive(Debug)]
 pub(crate) struct Blobs {
     root: Arc<Dir>,
-    opened: Mutex<HashMap<String, Arc<Dir>>>,
+    /// The directories of [`Algorithm::ALL`], once they were needed. Others are opened each time.
+    opened: [OnceLock<Arc<Dir>>; Algorithm::ALL.len()],
 }
 
 impl Blobs {
     pub(crate) fn new(root: Arc<Dir>) -> Self {
-        Self { root, opened: Mutex::new(HashMap::new()) }
+        Self { root, opened: Default::default() }
     }
 
     /// The directory `blobs`, if there is one.
@@ -43,7 +43,7 @@ impl Blobs {
 
     /// The directory of one algorithm, if there is one.
     pub(crate) fn dir(&self, algorithm: &str) -> Result<Option<Arc<Dir>>> {
-        if let Some(dir) = self.opened().get(algorithm) {
+        if let Some(dir) = self.opened(algorithm) {
             return Ok(Some(Arc::clone(dir)));
         }
         let Some(top) = self.top()? else { return Ok(None) };
@@ -66,18 +66,25 @@ impl Blobs {
 
     /// Opens a blob for reading; `None` when it is not there.
     pub(crate) fn open(&self, digest: &Digest) -> Result<Option<(File, Stat)>> {
-        match self.dir(digest.algorithm_name())? {
-            Some(dir) => dir.open_file(digest.encoded()),
-            None => Ok(None),
-        }
+        self.look(digest, Dir::open_file)
     }
 
     /// What stands in the place of a blob; `None` when nothing does.
     pub(crate) fn stat(&self, digest: &Digest) -> Result<Option<Stat>> {
-        match self.dir(digest.algorithm_name())? {
-            Some(dir) => dir.stat(digest.encoded()),
-            None => Ok(None),
+        self.look(digest, Dir::stat)
+    }
+
+    /// Looks for a blob. This is done for every blob by every thread: what they share is only read.
+    fn look<R>(
+        &self,
+        digest: &Digest,
+        look: impl FnOnce(&Dir, &str) -> Result<Option<R>>,
+    ) -> Result<Option<R>> {
+        let (algorithm, name) = (digest.algorithm_name(), digest.encoded());
+        if let Some(dir) = self.opened(algorithm) {
+            return look(dir, name);
         }
+        self.dir(algorithm)?.map_or(Ok(None), |dir| look(&dir, name))
     }
 
     /// Where a blob is or would be.
@@ -85,11 +92,15 @@ impl Blobs {
         self.root.path().join(BLOBS).join(digest.algorithm_name()).join(digest.encoded())
     }
 
-    fn opened(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Dir>>> {
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    fn opened(&self, algorithm: &str) -> Option<&Arc<Dir>> {
+        self.opened[Algorithm::from_name(algorithm)? as usize].get()
     }
 
     fn remember(&self, algorithm: &str, dir: Dir) -> Arc<Dir> {
-        Arc::clone(self.opened().entry(algorithm.to_owned()).or_insert_with(|| Arc::new(dir)))
+        let dir = Arc::new(dir);
+        match Algorithm::from_name(algorithm) {
+            Some(known) => Arc::clone(self.opened[known as usize].get_or_init(|| dir)),
+            None => dir,
+        }
     }
 }

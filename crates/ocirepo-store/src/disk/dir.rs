@@ -1,10 +1,8 @@
 //! Handles to directories, and what can be done below one.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -101,6 +99,9 @@ pub(crate) struct Dir {
     fd: OwnedFd,
     path: PathBuf,
 }
+
+/// Large enough that the cost of a system call does not show.
+const BUFFER: usize = 256 << 10;
 
 const DIR_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
@@ -226,6 +227,26 @@ impl Dir {
             return Err(Error::Damaged { path: self.path.join(name), reason });
         }
         Ok(Some((bytes, stat)))
+    }
+
+    /// Whether the file `name` holds just these bytes; its state if so.
+    pub(crate) fn holds(&self, name: &str, mut expected: &[u8]) -> Result<Option<Stat>> {
+        let Some((mut file, stat)) = self.open_file(name)? else { return Ok(None) };
+        if stat.size != expected.len() as u64 {
+            return Ok(None);
+        }
+        let mut buffer = vec![0; expected.len().clamp(1, BUFFER)];
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => return Ok(Some(stat).filter(|_| expected.is_empty())),
+                Ok(read) => match expected.strip_prefix(&buffer[..read]) {
+                    Some(rest) => expected = rest,
+                    None => return Ok(None),
+                },
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::io("read", self.path.join(name), error)),
+            }
+        }
     }
 
     /// Creates the file `name` for writing. What has the name already loses it: a crash may have left
@@ -388,11 +409,17 @@ impl Dir {
         }
     }
 
-    /// Every name in this directory, in no order, without `.` and `..`. A name that is not UTF-8
-    /// is given with replacement characters: such a name is nothing of ours.
+    /// Every name in this directory, in no order, without `.` and `..`.
     pub(crate) fn list(&self) -> Result<Vec<Listed>> {
-        let fail = |errno| Error::io("list", &self.path, errno);
         let mut found = Vec::new();
+        self.look_through(&mut |name, kind| found.push(Listed { name: name.to_owned(), kind }))?;
+        Ok(found)
+    }
+
+    /// [`Dir::list`] for those who keep nothing of it. A name that is not UTF-8 is given with
+    /// replacement characters: such a name is nothing of ours.
+    pub(crate) fn look_through(&self, see: &mut dyn FnMut(&str, Kind)) -> Result<()> {
+        let fail = |errno| Error::io("list", &self.path, errno);
         for entry in rustix::fs::Dir::read_from(&self.fd).map_err(fail)? {
             let entry = entry.map_err(fail)?;
             let bytes = entry.file_name().to_bytes();
@@ -407,9 +434,9 @@ impl Dir {
                     Err(errno) => return Err(fail(errno)),
                 }
             }
-            found.push(Listed { name: OsStr::from_bytes(bytes).to_string_lossy().into_owned(), kind });
+            see(&String::from_utf8_lossy(bytes), kind);
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Sees that files may be made and renamed in here.

@@ -1,7 +1,6 @@
 //! Marking: the graph of everything that is kept.
 
 use crate::blob::Listing;
-use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Unlisted, Walk};
 use crate::index::Document;
@@ -27,7 +26,7 @@ pub(crate) fn mark_all(
     listing: &Listing,
     unreadable: &dyn Fn(Error) -> Result<()>,
 ) -> Result<Graph> {
-    let mut walk = Walk::new(repository.blobs(), repository.jobs());
+    let mut walk = Walk::over(&listing.blobs, repository.blobs(), repository.jobs());
     for (position, entry) in document.entries().iter().enumerate() {
         walk.add_root(entry, Some(position), entry.label(position));
     }
@@ -37,8 +36,7 @@ pub(crate) fn mark_all(
         }
     }
     walk.run();
-    let unmarked: Vec<&Digest> =
-        listing.blobs.iter().filter(|digest| walk.graph().find(digest).is_none()).collect();
+    let unmarked = walk.graph().unreached();
     Unlisted::find(repository.blobs(), repository.jobs(), &unmarked, unreadable)?.exhaust(&mut walk);
     Ok(walk.finish())
 }

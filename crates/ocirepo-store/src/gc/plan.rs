@@ -1,5 +1,6 @@
 //! Deciding what goes and what stays, without touching anything.
 
+use std::cell::LazyCell;
 use std::collections::HashSet;
 use std::path::PathBuf;
 
@@ -17,7 +18,7 @@ use crate::index::{Document, edit};
 use crate::ingest::{self, Debris};
 use crate::parallel::in_parallel;
 use crate::remove;
-use crate::repository::{History, Repository};
+use crate::repository::{History, INDEX, Repository};
 use crate::verify::is_quarantined;
 
 /// What a garbage collection will do. [`Plan::run`] does exactly this.
@@ -74,7 +75,7 @@ const MAX_LOOKS: usize = 8;
 pub fn plan(repository: &Repository, options: &Options) -> Result<Plan> {
     let mut plan = look(repository, options)?;
     for _ in 1..MAX_LOOKS {
-        if repository.read_index()?.bytes == plan.snapshot.bytes {
+        if repository.root().holds(INDEX, plan.snapshot.text.as_bytes())?.is_some() {
             break;
         }
         plan = look(repository, options)?;
@@ -108,9 +109,7 @@ fn look(repository: &Repository, options: &Options) -> Result<Plan> {
     }
     let listing = blob::list(repository.blobs(), repository.root())?;
     let graph = mark(repository, &snapshot.document, &others, &listing)?;
-    let present: HashSet<&Digest> = listing.blobs.iter().collect();
-
-    let (missing, broken) = troubles(repository, &graph, &present)?;
+    let (missing, broken) = troubles(repository, &graph)?;
     if let Some(error) = unknown.filter(|_| broken.is_empty()) {
         // It could be read the second time. What it kept the first time nobody knows.
         return Err(error);
@@ -128,8 +127,7 @@ fn look(repository: &Repository, options: &Options) -> Result<Plan> {
         snapshot,
         strangers: Vec::new(),
     };
-    let is_kept = |digest: &Digest| graph.find(digest).is_some() || waiting.needed.contains(digest);
-    sort_out(repository, &is_kept, &listing.blobs, options, &mut plan)?;
+    sort_out(repository, &graph, &waiting.needed, options, &mut plan)?;
     plan.strangers = listing.strangers;
     plan.refusals = refusals(repository, options, &plan, &others, listing.linked)?;
     if !waiting.broken.is_empty() {
@@ -149,18 +147,27 @@ fn read_others(others: &[Repository]) -> Result<Vec<(String, Document)>> {
     others.iter().map(|other| Ok((other.path().display().to_string(), other.index()?))).collect()
 }
 
-/// Measures every blob and puts it on one side or the other.
+/// Puts every blob on one side or the other. What is reached is as large as it was declared to be;
+/// what is not is measured.
 fn sort_out(
     repository: &Repository,
-    is_kept: &dyn Fn(&Digest) -> bool,
-    blobs: &[Digest],
+    graph: &Graph,
+    needed: &HashSet<Digest>,
     options: &Options,
     plan: &mut Plan,
 ) -> Result<()> {
-    let stats = in_parallel(blobs, repository.jobs(), |digest| repository.blobs().stat(digest));
-    for (digest, stat) in blobs.iter().zip(stats) {
+    for (_, blob) in graph.blobs().filter(|(_, blob)| blob.is_listed) {
+        let size = match blob.size.filter(|_| blob.other_size.is_none()) {
+            None => repository.blobs().stat(&blob.digest)?.map(|stat| stat.size),
+            declared => declared,
+        };
+        size.into_iter().for_each(|size| plan.kept.add(size));
+    }
+    let unreached = graph.unreached();
+    let stats = in_parallel(&unreached, repository.jobs(), |digest| repository.blobs().stat(digest));
+    for (digest, stat) in unreached.into_iter().zip(stats) {
         let Some(stat) = stat? else { continue };
-        if is_kept(digest) {
+        if needed.contains(digest) {
             plan.kept.add(stat.size);
         } else if is_young(&stat, options) {
             plan.spared.add(stat.size);
@@ -177,12 +184,9 @@ fn is_young(stat: &Stat, options: &Options) -> bool {
 }
 
 /// What is missing and what is broken, each with the images that need it.
-fn troubles(
-    repository: &Repository,
-    graph: &Graph,
-    present: &HashSet<&Digest>,
-) -> Result<(Vec<Trouble>, Vec<Trouble>)> {
-    let ancestry = graph.ancestry();
+fn troubles(repository: &Repository, graph: &Graph) -> Result<(Vec<Trouble>, Vec<Trouble>)> {
+    // Mostly nothing is missing, and nobody asks.
+    let ancestry = LazyCell::new(|| graph.ancestry());
     let trouble = |blob, reason: String| Trouble {
         digest: Some(graph.blob(blob).digest.to_string()),
         is_root: ancestry.is_root(blob),
@@ -212,7 +216,7 @@ fn troubles(
         }
     }
     for (id, blob) in graph.blobs() {
-        let is_accounted_for = blob.is_document || blob.may_be_absent || present.contains(&blob.digest);
+        let is_accounted_for = blob.is_document || blob.may_be_absent || blob.is_listed;
         if is_accounted_for || is_optional(graph, &ancestry, id) {
             continue;
         }
@@ -249,7 +253,7 @@ fn refusals(
     let no_roots = plan.snapshot.document.entries().is_empty() && plan.pruned.is_empty() && others.is_empty();
     if no_roots && !options.allow_empty && !plan.garbage.is_empty() {
         let history = History::read(repository.own_dir()?.as_ref());
-        if !history.knows(&plan.snapshot.bytes) {
+        if !history.knows(plan.snapshot.text.as_bytes()) {
             refusals.push(Refusal::EmptyIndex);
         }
     }

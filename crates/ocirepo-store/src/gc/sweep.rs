@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::sharing::open_others;
-use super::{Amount, Options, Plan, plan};
+use super::{Amount, Garbage, Options, Plan, plan};
 use crate::error::{Error, Result};
 use crate::index::commit::commit;
 use crate::index::edit;
 use crate::index::place;
 use crate::ingest;
 use crate::lock::Exclusive;
-use crate::parallel::in_parallel;
+use crate::parallel::in_runs;
 use crate::progress::{Progress, Unit};
 use crate::repository::{INDEX, Repository};
 
@@ -85,13 +85,16 @@ impl Plan {
         progress.begin("sweeping", Unit::Items, Some(self.garbage.len() as u64));
         let mut algorithms = BTreeSet::new();
         // Names go one at a time, but the file system frees what was behind them side by side.
-        let removed = in_parallel(&self.garbage, repository.jobs(), |blob| -> Result<bool> {
+        let remove = |blob: &Garbage| -> Result<bool> {
             let Some(dir) = repository.blobs().dir(blob.digest.algorithm_name())? else { return Ok(false) };
-            let removed = dir.unlink(blob.digest.encoded())?;
-            progress.advance(1);
-            Ok(removed)
+            dir.unlink(blob.digest.encoded())
+        };
+        let removed = in_runs(&self.garbage, repository.jobs(), |run| {
+            let removed: Vec<Result<bool>> = run.iter().map(remove).collect();
+            progress.advance(run.len() as u64);
+            removed
         });
-        for (blob, removed) in self.garbage.iter().zip(removed) {
+        for (blob, removed) in self.garbage.iter().zip(removed.into_iter().flatten()) {
             if removed? {
                 swept.blobs.add(blob.size);
                 algorithms.insert(blob.digest.algorithm_name());

@@ -3,6 +3,7 @@
 //! A digest or a size that cannot be right makes a descriptor unusable; anything else that is
 //! missing or of the wrong type is taken as absent (image-spec, "descriptor").
 
+use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine as _;
@@ -42,36 +43,35 @@ impl Descriptor {
     /// # Errors
     /// What is wrong, when the digest or the size cannot be used.
     pub fn parse(raw: &RawValue) -> Result<Self, String> {
-        let object = Object::parse(raw.get()).map_err(|_| "the descriptor is not an object".to_owned())?;
-        let text: String = object
-            .get("digest")
-            .and_then(|value| serde_json::from_str(value.get()).ok())
-            .ok_or_else(|| "the descriptor has no digest".to_owned())?;
-        let digest: Digest = text.parse().map_err(|error| format!("{error}"))?;
-        let size = object
-            .get("size")
-            .map(RawValue::get)
-            .ok_or_else(|| format!("the descriptor of {digest} has no size"))?;
+        Self::read(raw.get())
+    }
+
+    /// [`Descriptor::parse`] of a JSON value as it is written.
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
+        let [media_type, digest, size, urls, data, platform] =
+            json::pick(text, ["mediaType", "digest", "size", "urls", "data", "platform"])
+                .map_err(|_| "the descriptor is not an object".to_owned())?;
+        let digest = digest.and_then(json::text).ok_or_else(|| "the descriptor has no digest".to_owned())?;
+        let digest: Digest = digest.parse().map_err(|error| format!("{error}"))?;
+        let size =
+            size.map(RawValue::get).ok_or_else(|| format!("the descriptor of {digest} has no size"))?;
         let size = size.parse::<u64>().ok().filter(|&size| i64::try_from(size).is_ok()).ok_or_else(|| {
             format!("the size {} of {digest} is not a whole number of bytes", shorten(size))
         })?;
-        let string =
-            |name| object.get(name).and_then(|value| serde_json::from_str::<String>(value.get()).ok());
-        let has_urls = object
-            .get("urls")
+        let has_urls = urls
             .and_then(|value| serde_json::from_str::<Vec<serde::de::IgnoredAny>>(value.get()).ok())
             .is_some_and(|urls| !urls.is_empty());
-        let data = string("data")
-            .and_then(|text| base64::engine::general_purpose::STANDARD.decode(text).ok())
+        let data = data
+            .and_then(json::text)
+            .and_then(|text| base64::engine::general_purpose::STANDARD.decode(&*text).ok())
             .filter(|data| data.len() as u64 == size && digest.proves(data));
-        let platform = object.get("platform").and_then(Platform::parse);
         Ok(Self {
-            media_type: string("mediaType").unwrap_or_default(),
+            media_type: media_type.and_then(json::text).unwrap_or_default().into_owned(),
             digest,
             size,
             has_urls,
             data,
-            platform,
+            platform: platform.and_then(Platform::parse),
         })
     }
 }
@@ -96,19 +96,10 @@ pub struct Platform {
 impl Platform {
     /// Reads the `platform` of a descriptor, or the same members of an image config.
     pub(crate) fn parse(raw: &RawValue) -> Option<Self> {
-        let object = Object::parse(raw.get()).ok()?;
-        let string = |name| {
-            object
-                .get(name)
-                .and_then(|value| serde_json::from_str::<String>(value.get()).ok())
-                .filter(|text| !text.is_empty())
-        };
-        Some(Self {
-            os: string("os")?,
-            architecture: string("architecture")?,
-            variant: string("variant"),
-            os_version: string("os.version"),
-        })
+        let picked = json::pick(raw.get(), ["os", "architecture", "variant", "os.version"]).ok()?;
+        let [os, architecture, variant, os_version] =
+            picked.map(|value| json::text(value?).filter(|text| !text.is_empty()).map(Cow::into_owned));
+        Some(Self { os: os?, architecture: architecture?, variant, os_version })
     }
 
     /// The platform that an image config is for.

@@ -82,8 +82,9 @@ impl Wanted<'_> {
                 _ => Loaded::Broken(format!("it is larger than {} MiB", MAX_MANIFEST_SIZE >> 20)),
             };
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
-        if let Err(error) = reader.take(MAX_MANIFEST_SIZE + 1).read_to_end(&mut bytes) {
+        // No byte more, so that nobody has to ask for the end: the digest proves that this is all.
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+        if let Err(error) = reader.take(size).read_to_end(&mut bytes) {
             return Loaded::Broken(format!("it cannot be read: {error}"));
         }
         if self.class == Class::Unknown && !looks_like_json(&bytes) {

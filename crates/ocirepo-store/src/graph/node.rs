@@ -5,6 +5,7 @@
 //! keeps alive cannot be known. Documents of unknown types are read the other way round:
 //! everything in them that looks like a descriptor counts, because keeping too much is safe.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde_json::value::RawValue;
@@ -94,20 +95,21 @@ impl Node {
     fn parse_known(bytes: &[u8], class: Class) -> Result<Self, String> {
         json::check(bytes)?;
         let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-        let object = Object::parse(text).map_err(|_| "it is not a JSON object".to_owned())?;
-        let shape = Shape::of(&object);
-        if let Some(own) = shape.media_type.as_deref().map(Class::of)
+        let members = Members::of(text).ok_or_else(|| "it is not a JSON object".to_owned())?;
+        if let Some(own) = members.own_class()
             && own != class
             && own.is_document()
             && own != Class::Unknown
         {
             return Err(format!("it says of itself that it is {own:?}, its descriptor says {class:?}"));
         }
+        let Members { manifests, config, layers, fs_layers, blobs, subject, .. } = members;
+        let has = |member: Option<&RawValue>| member.is_some();
         let fits = match class {
-            Class::Index => shape.manifests && !shape.config && !shape.layers,
-            Class::Image => !shape.manifests && (shape.config || shape.layers),
-            Class::Artifact => !shape.manifests && !shape.layers,
-            _ => !shape.manifests && shape.fs_layers,
+            Class::Index => has(manifests) && !has(config) && !has(layers),
+            Class::Image => !has(manifests) && (has(config) || has(layers)),
+            Class::Artifact => !has(manifests) && !has(layers),
+            _ => !has(manifests) && has(fs_layers),
         };
         if !fits {
             return Err(format!(
@@ -115,30 +117,20 @@ impl Node {
             ));
         }
         let mut edges = Vec::new();
-        let mut take = |name: &str, link| -> Result<(), String> {
-            let Some(value) = object.get(name).map(RawValue::get).filter(|value| *value != "null") else {
-                return Ok(());
-            };
-            for item in list_of(value, name)? {
-                edges.push(Edge { link, descriptor: Descriptor::parse(item)?, sized: true });
-            }
-            Ok(())
-        };
         match class {
-            Class::Index => take("manifests", Link::Manifest)?,
+            Class::Index => take(&mut edges, Link::Manifest, list(manifests, "manifests")?)?,
             Class::Image => {
-                take("config", Link::Config)?;
-                take("layers", Link::Layer)?;
+                take(&mut edges, Link::Config, one(config))?;
+                take(&mut edges, Link::Layer, list(layers, "layers")?)?;
             }
-            Class::Artifact => take("blobs", Link::Layer)?,
-            _ => edges = schema1_layers(&object)?,
+            Class::Artifact => take(&mut edges, Link::Layer, list(blobs, "blobs")?)?,
+            _ => edges = schema1_layers(fs_layers)?,
         }
-        if class != Class::Schema1
-            && let Some(subject) = object.get("subject").filter(|value| value.get() != "null")
-        {
-            edges.push(Edge { link: Link::Subject, descriptor: Descriptor::parse(subject)?, sized: true });
+        if class != Class::Schema1 {
+            take(&mut edges, Link::Subject, one(subject))?;
         }
-        Ok(Self { edges, artifact_type: string(&object, "artifactType") })
+        let artifact_type = members.artifact_type.and_then(json::text).map(Cow::into_owned);
+        Ok(Self { edges, artifact_type })
     }
 
     /// A document of no or an unknown type: what its shape says, and whatever else looks like a
@@ -164,52 +156,71 @@ impl Node {
     }
 }
 
-/// `manifests` and the like are lists; `config` is a single object.
-fn list_of<'a>(value: &'a str, name: &str) -> Result<Vec<&'a RawValue>, String> {
-    if name == "config" {
-        return serde_json::from_str(value).map(|item| vec![item]).map_err(|error| error.to_string());
+/// Reads descriptors that stand in one role.
+fn take(edges: &mut Vec<Edge>, link: Link, items: Vec<&RawValue>) -> Result<(), String> {
+    edges.reserve(items.len());
+    for item in items {
+        edges.push(Edge { link, descriptor: Descriptor::parse(item)?, sized: true });
     }
-    serde_json::from_str(value).map_err(|_| format!("its {name} are not a list"))
+    Ok(())
 }
 
-fn string(object: &Object, name: &str) -> Option<String> {
-    object.get(name).and_then(|value| serde_json::from_str(value.get()).ok())
+/// What a member lists; nothing if it is absent or null.
+fn list<'a>(member: Option<&'a RawValue>, name: &str) -> Result<Vec<&'a RawValue>, String> {
+    let Some(value) = present(member) else { return Ok(Vec::new()) };
+    serde_json::from_str(value.get()).map_err(|_| format!("its {name} are not a list"))
 }
 
-/// What a document looks like, whatever it says it is.
-struct Shape {
-    media_type: Option<String>,
-    manifests: bool,
-    config: bool,
-    layers: bool,
-    fs_layers: bool,
+/// A member that is a descriptor itself.
+fn one(member: Option<&RawValue>) -> Vec<&RawValue> {
+    present(member).into_iter().collect()
 }
 
-impl Shape {
-    fn of(object: &Object) -> Self {
-        let has = |name| object.get(name).is_some();
-        Self {
-            media_type: string(object, "mediaType"),
-            manifests: has("manifests"),
-            config: has("config"),
-            layers: has("layers"),
-            fs_layers: has("fsLayers"),
-        }
+/// Go programs write null for what is not there.
+fn present(member: Option<&RawValue>) -> Option<&RawValue> {
+    member.filter(|value| value.get() != "null")
+}
+
+/// The members by which documents name others, and by which they can be told apart.
+struct Members<'a> {
+    media_type: Option<&'a RawValue>,
+    manifests: Option<&'a RawValue>,
+    config: Option<&'a RawValue>,
+    layers: Option<&'a RawValue>,
+    fs_layers: Option<&'a RawValue>,
+    blobs: Option<&'a RawValue>,
+    subject: Option<&'a RawValue>,
+    artifact_type: Option<&'a RawValue>,
+}
+
+impl<'a> Members<'a> {
+    /// Those of a document; `None` if it is not a JSON object.
+    fn of(text: &'a str) -> Option<Self> {
+        const NAMES: [&str; 8] =
+            ["mediaType", "manifests", "config", "layers", "fsLayers", "blobs", "subject", "artifactType"];
+        let [media_type, manifests, config, layers, fs_layers, blobs, subject, artifact_type] =
+            json::pick(text, NAMES).ok()?;
+        Some(Self { media_type, manifests, config, layers, fs_layers, blobs, subject, artifact_type })
+    }
+
+    /// What the document says of itself that it is.
+    fn own_class(&self) -> Option<Class> {
+        self.media_type.and_then(json::text).map(|text| Class::of(&text))
     }
 }
 
 /// The class that a document without a trustworthy media type has by its shape.
 #[must_use]
 pub fn class_by_shape(bytes: &[u8]) -> Option<Class> {
-    let object = Object::parse(std::str::from_utf8(bytes).ok()?).ok()?;
-    let shape = Shape::of(&object);
-    if let Some(class) = shape.media_type.as_deref().map(Class::of)
+    let members = Members::of(std::str::from_utf8(bytes).ok()?)?;
+    if let Some(class) = members.own_class()
         && class.is_document()
         && class != Class::Unknown
     {
         return Some(class);
     }
-    match (shape.manifests, shape.config && shape.layers, shape.fs_layers) {
+    let Members { manifests, config, layers, fs_layers, .. } = members;
+    match (manifests.is_some(), config.is_some() && layers.is_some(), fs_layers.is_some()) {
         (true, false, false) => Some(Class::Index),
         (false, true, false) => Some(Class::Image),
         (false, false, true) => Some(Class::Schema1),
@@ -220,17 +231,18 @@ pub fn class_by_shape(bytes: &[u8]) -> Option<Class> {
 /// The media type that a document gives itself.
 #[must_use]
 pub fn own_media_type(bytes: &[u8]) -> Option<String> {
-    string(&Object::parse(std::str::from_utf8(bytes).ok()?).ok()?, "mediaType")
+    let members = Members::of(std::str::from_utf8(bytes).ok()?)?;
+    members.media_type.and_then(json::text).map(Cow::into_owned)
 }
 
 /// Schema 1 names its layers by digest alone, and repeats the empty one.
-fn schema1_layers(object: &Object) -> Result<Vec<Edge>, String> {
+fn schema1_layers(list: Option<&RawValue>) -> Result<Vec<Edge>, String> {
     #[derive(serde::Deserialize)]
     struct FsLayer {
         #[serde(rename = "blobSum")]
         blob_sum: String,
     }
-    let list = object.get("fsLayers").map_or("null", RawValue::get);
+    let list = list.map_or("null", RawValue::get);
     let layers: Option<Vec<FsLayer>> =
         serde_json::from_str(list).map_err(|_| "its fsLayers cannot be read".to_owned())?;
     layers
@@ -261,7 +273,9 @@ fn collect(raw: &RawValue, depth: usize, edges: &mut Vec<Edge>) {
         return;
     }
     if let Ok(object) = Object::parse(raw.get()) {
-        if let Some(digest) = string(&object, "digest").and_then(|text| text.parse::<Digest>().ok()) {
+        if let Some(digest) =
+            object.get("digest").and_then(json::text).and_then(|text| text.parse::<Digest>().ok())
+        {
             let (descriptor, sized) = match Descriptor::parse(raw) {
                 Ok(descriptor) => (descriptor, true),
                 Err(_) => (unsized_descriptor(digest), false),

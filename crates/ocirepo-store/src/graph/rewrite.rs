@@ -31,14 +31,13 @@ const OF_THE_ENCODING: [&str; 6] = [
 ];
 
 impl Replacement {
-    /// The descriptor `raw` with the new content. What it embeds or where it could be fetched from
+    /// The descriptor `text` with the new content. What it embeds or where it could be fetched from
     /// belongs to the old content and goes.
     ///
     /// # Errors
-    /// What is wrong, when `raw` is no object.
-    pub(crate) fn apply(&self, raw: &RawValue) -> Result<Box<RawValue>, String> {
-        let mut object =
-            Object::parse(raw.get()).map_err(|_| "the descriptor is not an object".to_owned())?;
+    /// What is wrong, when `text` is no object.
+    pub(crate) fn apply(&self, text: &str) -> Result<Box<RawValue>, String> {
+        let mut object = Object::parse(text).map_err(|_| "the descriptor is not an object".to_owned())?;
         object.set("mediaType", json::quote(&self.media_type));
         object.set("digest", json::quote(self.digest.as_str()));
         object.set("size", json::raw(self.size.to_string()));
@@ -81,7 +80,7 @@ pub fn with_layers(bytes: &[u8], layers: &[Option<Replacement>]) -> Result<Vec<u
             new.push(',');
         }
         match replacement {
-            Some(replacement) => new.push_str(replacement.apply(raw)?.get()),
+            Some(replacement) => new.push_str(replacement.apply(raw.get())?.get()),
             None => new.push_str(raw.get()),
         }
     }

@@ -3,6 +3,7 @@
 //! A signature need not be listed in index.json: its `subject` is enough. What has one is found by
 //! looking into every blob that could be such a document.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Read;
 
@@ -76,6 +77,9 @@ pub(crate) fn subject_of(blobs: &Blobs, digest: &Digest) -> Result<Option<Digest
     Ok(look_into(blobs, digest)?.map(|(subject, _)| subject))
 }
 
+/// So much of a blob tells whether it may be a document, and is all of most documents.
+const HEAD: usize = 4096;
+
 /// What a blob is about, if it is a document with a subject. Its digest is not proven here: if the
 /// subject is alive the walk will do that, and find a damaged referrer.
 fn look_into(blobs: &Blobs, digest: &Digest) -> Result<Option<(Digest, Candidate)>> {
@@ -84,13 +88,16 @@ fn look_into(blobs: &Blobs, digest: &Digest) -> Result<Option<(Digest, Candidate
         return Ok(None);
     }
     let fail = |error| Error::io("read", blobs.path(digest), error);
-    let mut head = [0; 64];
+    let mut head = [0; HEAD];
     let read = file.read(&mut head).map_err(fail)?;
-    if !looks_like_json(&head[..read]) && !head[..read].iter().all(u8::is_ascii_whitespace) {
+    let head = &head[..read];
+    if !looks_like_json(head) && !head.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
-    let mut bytes = head[..read].to_vec();
-    file.take(MAX_MANIFEST_SIZE).read_to_end(&mut bytes).map_err(fail)?;
+    let mut bytes = Cow::Borrowed(head);
+    if stat.size > read as u64 {
+        file.take(MAX_MANIFEST_SIZE).read_to_end(bytes.to_mut()).map_err(fail)?;
+    }
     let Some(subject) = subject_in(&bytes) else { return Ok(None) };
     // One that is sound but odd keeps all that it seems to name. Nothing lists it, so a strict
     // judgement would stop every sweep for good.

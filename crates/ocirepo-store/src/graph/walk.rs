@@ -5,7 +5,8 @@
 //! depth costs no stack, cycles end, and a diamond is walked once. Documents of a wave are read and
 //! parsed in parallel; the graph itself is built in order, so the result does not depend on it.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::hash_map::{self, HashMap};
+use std::collections::{HashSet, VecDeque};
 
 use super::load::{Documents, Loaded, Wanted};
 use super::media_type::Class;
@@ -33,6 +34,8 @@ pub struct Blob {
     pub may_be_absent: bool,
     /// Whether it stands somewhere as a document, that is, was opened.
     pub is_document: bool,
+    /// Whether it is one of those that the walk was told of beforehand.
+    pub(crate) is_listed: bool,
     roles: u8,
 }
 
@@ -75,7 +78,8 @@ pub enum Fault {
 #[derive(Debug, Default)]
 pub struct Graph {
     blobs: Vec<Blob>,
-    ids: HashMap<Digest, BlobId>,
+    /// Those that are listed and were not reached have no id.
+    ids: HashMap<Digest, Option<BlobId>>,
     /// The roots, in the order they were given.
     pub roots: Vec<Root>,
     /// What is not as it should be.
@@ -86,7 +90,12 @@ impl Graph {
     /// The blob with that digest, if it was reached.
     #[must_use]
     pub fn find(&self, digest: &Digest) -> Option<BlobId> {
-        self.ids.get(digest).copied()
+        self.ids.get(digest).copied().flatten()
+    }
+
+    /// The listed blobs that were not reached, in no order.
+    pub(crate) fn unreached(&self) -> Vec<&Digest> {
+        self.ids.iter().filter(|(_, id)| id.is_none()).map(|(digest, _)| digest).collect()
     }
 
     /// What is known of a blob.
@@ -139,19 +148,27 @@ impl Graph {
         Vec::new()
     }
 
-    fn intern(&mut self, digest: &Digest) -> BlobId {
-        if let Some(&id) = self.ids.get(digest) {
-            return id;
+    fn intern(&mut self, digest: Digest) -> BlobId {
+        let known = self.ids.entry(digest);
+        let mut is_listed = false;
+        if let hash_map::Entry::Occupied(known) = &known {
+            match known.get() {
+                Some(id) => return *id,
+                None => is_listed = true,
+            }
         }
         let id = BlobId(u32::try_from(self.blobs.len()).expect("a repository has fewer than 2^32 blobs"));
-        self.ids.insert(digest.clone(), id);
+        // Of a listed blob one copy of the digest is kept, not that of each document.
+        let digest = known.key().clone();
+        *known.or_default() = Some(id);
         self.blobs.push(Blob {
-            digest: digest.clone(),
+            digest,
             size: None,
             other_size: None,
             parents: Vec::new(),
             may_be_absent: false,
             is_document: false,
+            is_listed,
             roles: 0,
         });
         id
@@ -200,6 +217,30 @@ impl Ancestry<'_> {
     }
 }
 
+/// What an edge says of a blob, without what only readers of the document need.
+#[derive(Debug)]
+struct Step {
+    link: Link,
+    class: Class,
+    digest: Digest,
+    size: Option<u64>,
+    may_be_absent: bool,
+    embedded: Option<Vec<u8>>,
+}
+
+impl From<Edge> for Step {
+    fn from(edge: Edge) -> Self {
+        Self {
+            link: edge.link,
+            class: edge.class(),
+            size: edge.sized.then_some(edge.descriptor.size),
+            may_be_absent: edge.descriptor.may_be_absent(),
+            digest: edge.descriptor.digest,
+            embedded: edge.descriptor.data,
+        }
+    }
+}
+
 /// A document that has to be opened.
 #[derive(Debug)]
 struct Task {
@@ -227,24 +268,31 @@ pub(crate) struct Walk<'a> {
     documents: &'a dyn Documents,
     jobs: usize,
     graph: Graph,
-    open: Vec<Task>,
+    open: VecDeque<Task>,
 }
 
 impl<'a> Walk<'a> {
     pub(crate) fn new(documents: &'a dyn Documents, jobs: usize) -> Self {
-        Self { documents, jobs: jobs.max(1), graph: Graph::default(), open: Vec::new() }
+        Self { documents, jobs: jobs.max(1), graph: Graph::default(), open: VecDeque::new() }
+    }
+
+    /// A walk that is told beforehand which blobs there are: see [`Graph::unreached`].
+    pub(crate) fn over(listed: &[Digest], documents: &'a dyn Documents, jobs: usize) -> Self {
+        let mut walk = Self::new(documents, jobs);
+        walk.graph.ids = listed.iter().map(|digest| (digest.clone(), None)).collect();
+        walk
     }
 
     /// Starts from an entry of index.json. `position` is `None` for one of another repository.
     pub(crate) fn add_root(&mut self, entry: &Entry, position: Option<usize>, label: String) {
         let number = self.graph.roots.len();
-        let blob = match entry.descriptor() {
+        let blob = match entry.read_descriptor() {
             Ok(descriptor) => {
-                let edge = Edge { link: Link::Manifest, descriptor: descriptor.clone(), sized: true };
-                Some(self.reach(None, &edge, edge.class()))
+                let edge = Edge { link: Link::Manifest, descriptor, sized: true };
+                Some(self.reach(None, edge.into()))
             }
             Err(reason) => {
-                self.graph.faults.push(Fault::BrokenEntry { root: number, reason: reason.to_owned() });
+                self.graph.faults.push(Fault::BrokenEntry { root: number, reason });
                 None
             }
         };
@@ -253,7 +301,7 @@ impl<'a> Walk<'a> {
 
     /// Adds a document that is alive because of its subject, which is in the graph already.
     pub(crate) fn add_referrer(&mut self, digest: &Digest, size: u64, class: Class, subject: BlobId) {
-        let id = self.graph.intern(digest);
+        let id = self.graph.intern(digest.clone());
         let blob = &mut self.graph.blobs[id.0 as usize];
         blob.size.get_or_insert(size);
         blob.parents.push((subject, Link::Referrer));
@@ -263,13 +311,12 @@ impl<'a> Walk<'a> {
     /// Follows everything that has not been followed yet.
     pub(crate) fn run(&mut self) {
         while !self.open.is_empty() {
-            let rest = self.open.split_off(self.open.len().min(WAVE));
-            let wave = std::mem::replace(&mut self.open, rest);
+            let wave: Vec<Task> = self.open.drain(..self.open.len().min(WAVE)).collect();
             for (task, outcome) in wave.iter().zip(self.read(&wave)) {
                 match outcome {
-                    Outcome::Edges(edges) => {
-                        for edge in &edges {
-                            self.reach(Some((task.blob, edge.link)), edge, edge.class());
+                    Outcome::Steps(steps) => {
+                        for step in steps {
+                            self.reach(Some(task.blob), step);
                         }
                     }
                     Outcome::Missing => self.graph.faults.push(Fault::Missing { blob: task.blob }),
@@ -299,10 +346,9 @@ impl<'a> Walk<'a> {
         self.graph
     }
 
-    fn reach(&mut self, parent: Option<(BlobId, Link)>, edge: &Edge, class: Class) -> BlobId {
-        let descriptor = &edge.descriptor;
-        let id = self.graph.intern(&descriptor.digest);
-        let size = edge.sized.then_some(descriptor.size);
+    fn reach(&mut self, parent: Option<BlobId>, step: Step) -> BlobId {
+        let Step { link, class, digest, size, may_be_absent, embedded } = step;
+        let id = self.graph.intern(digest);
         let blob = &mut self.graph.blobs[id.0 as usize];
         if let (Some(first), Some(size)) = (blob.size, size) {
             if first != size {
@@ -314,13 +360,13 @@ impl<'a> Walk<'a> {
             }
         }
         blob.size = blob.size.or(size);
-        blob.may_be_absent |= descriptor.may_be_absent();
-        if let Some(parent) = parent
+        blob.may_be_absent |= may_be_absent;
+        if let Some(parent) = parent.map(|parent| (parent, link))
             && blob.parents.last() != Some(&parent)
         {
             blob.parents.push(parent);
         }
-        self.schedule(id, class, size, descriptor.data.clone());
+        self.schedule(id, class, size, embedded);
         id
     }
 
@@ -331,7 +377,7 @@ impl<'a> Walk<'a> {
             blob.roles |= role;
             if class.is_document() {
                 blob.is_document = true;
-                self.open.push(Task { blob: id, class, size, embedded });
+                self.open.push_back(Task { blob: id, class, size, embedded });
             }
         }
     }
@@ -349,7 +395,7 @@ impl<'a> Walk<'a> {
 
 #[derive(Debug)]
 enum Outcome {
-    Edges(Vec<Edge>),
+    Steps(Vec<Step>),
     Missing,
     Broken(String),
 }
@@ -358,10 +404,10 @@ impl Outcome {
     fn of(loaded: Loaded, class: Class) -> Self {
         match loaded {
             Loaded::Content(bytes) => match Node::parse(&bytes, class) {
-                Ok(node) => Self::Edges(node.edges),
+                Ok(node) => Self::Steps(node.edges.into_iter().map(Step::from).collect()),
                 Err(reason) => Self::Broken(reason),
             },
-            Loaded::Data => Self::Edges(Vec::new()),
+            Loaded::Data => Self::Steps(Vec::new()),
             Loaded::Missing => Self::Missing,
             Loaded::Broken(reason) => Self::Broken(reason),
         }

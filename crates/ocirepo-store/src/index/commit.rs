@@ -17,7 +17,9 @@
 //!
 //! [`History`]: crate::repository::History
 
-use super::document::{Document, MAX_INDEX_SIZE};
+use std::sync::Arc;
+
+use super::document::Document;
 use super::place::{self, BASE, NEXT, keep_base, put_in_place, settle};
 use crate::disk::{self, Dir, Identity, Owner};
 use crate::error::{Error, Result};
@@ -32,15 +34,15 @@ pub(super) const ATTEMPTS: usize = 100;
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) document: Document,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) text: Arc<String>,
     pub(crate) identity: Identity,
 }
 
 impl Snapshot {
     /// Whether index.json is still the file, with the content, that was read.
     pub(crate) fn is_current(&self, repository: &Repository) -> Result<bool> {
-        let now = repository.root().read(INDEX, MAX_INDEX_SIZE)?;
-        Ok(now.is_some_and(|(bytes, stat)| stat.identity == self.identity && bytes == self.bytes))
+        let now = repository.root().holds(INDEX, self.text.as_bytes())?;
+        Ok(now.is_some_and(|stat| stat.identity == self.identity))
     }
 }
 
@@ -93,14 +95,15 @@ impl Commit<'_> {
             let policy = self.convert_to.unwrap_or(recorded);
             let converting = self.convert_to.is_some() || config.is_some_and(|config| config.converting);
             // Only an index that somebody else wrote differs from what we would write unedited.
-            let unedited = Some(base.document.to_bytes()).filter(|bytes| *bytes != base.bytes);
+            let is_ours = base.document.is_written_as(&base.text);
+            let unedited = (!is_ours).then(|| base.document.to_bytes());
             let mut document = std::mem::replace(&mut base.document, Document::empty());
             if config.is_some_and(|config| config.converting) {
                 name::convert(&mut document, policy);
             }
             let value = edit(&mut document, policy)?;
             let bytes = document.to_bytes();
-            let changed = bytes != *unedited.as_ref().unwrap_or(&base.bytes);
+            let changed = bytes != unedited.as_deref().unwrap_or(base.text.as_bytes());
             drop(unedited);
 
             let marked = self.convert_to.filter(|_| changed).map(|to| (recorded, to));
@@ -110,7 +113,7 @@ impl Commit<'_> {
                 if !base.is_current(repository)? {
                     continue;
                 }
-                let placed = put_in_place(repository, &own, &base.bytes, document, bytes);
+                let placed = put_in_place(repository, &own, base.text.as_bytes(), document, bytes);
                 placed.inspect_err(|_| clean_up(repository, &own))?;
             } else {
                 settle(repository)?;
@@ -138,9 +141,10 @@ impl Commit<'_> {
     ) -> Result<()> {
         if let Some(next) = next {
             // On record first: an index that is found here and is not on record came out of a swap.
-            History::announce(own, next, &base.bytes, &base.bytes, owner)?;
+            let base = base.text.as_bytes();
+            History::announce(own, next, base, base, owner)?;
             disk::write_synced(own, NEXT, next, owner)?;
-            keep_base(own, &base.bytes)?;
+            keep_base(own, base)?;
         }
         if let Some((from, to)) = marked {
             Config::write_converting(own, from, to, owner)?;

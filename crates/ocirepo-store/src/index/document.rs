@@ -4,6 +4,10 @@
 //! as. A document that cannot be trusted as a whole (not JSON, duplicate names, another version,
 //! `manifests` that are not a list) is an error and never an empty index.
 
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::entry::Entry;
@@ -43,31 +47,31 @@ impl Document {
     /// What is wrong with it, when it cannot be trusted as a whole.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+        Self::read(&Arc::new(text.to_owned()))
+    }
+
+    /// [`Document::parse`] of a text that is to be kept anyway: the entries are places in it.
+    pub(crate) fn read(text: &Arc<String>) -> Result<Self, String> {
         if text.trim().is_empty() {
             return Err("it is empty".to_owned());
         }
-        json::check(bytes)?;
-        let mut members = Object::parse(text).map_err(|error| error.to_string())?;
+        json::check(text.as_bytes())?;
+        let is_object = text.trim_start().starts_with('{');
+        let Members { members, list } = serde_json::from_str(text).map_err(|error| match is_object {
+            true => "its manifests are not a list".to_owned(),
+            false => error.to_string(),
+        })?;
         if let Some(version) = members.get("schemaVersion").map(RawValue::get)
             && version != "2"
         {
             return Err(format!("it has schemaVersion {version}, not 2"));
         }
-        let entries = match members.get(ENTRIES).map(RawValue::get) {
-            None => return Err("it has no list of manifests".to_owned()),
-            // Go programs write an empty list this way.
-            Some("null") => Vec::new(),
-            Some(list) => {
-                let list: Vec<&RawValue> =
-                    serde_json::from_str(list).map_err(|_| "its manifests are not a list".to_owned())?;
-                if list.len() > MAX_ENTRIES {
-                    return Err(format!("it has {} entries, more than {MAX_ENTRIES}", list.len()));
-                }
-                list.into_iter().map(|entry| Entry::new(entry.to_owned())).collect()
-            }
-        };
-        members.set(ENTRIES, json::raw("null".to_owned()));
-        Ok(Self { members, entries })
+        let list = list.ok_or_else(|| "it has no list of manifests".to_owned())?;
+        if list.len() > MAX_ENTRIES {
+            return Err(format!("it has {} entries, more than {MAX_ENTRIES}", list.len()));
+        }
+        let entry = |raw: &RawValue| Entry::read(text, json::place_of(raw.get(), text));
+        Ok(Self { members, entries: list.into_iter().map(entry).collect() })
     }
 
     /// The entries in order. Their order is data: readers take the first that fits.
@@ -90,34 +94,80 @@ impl Document {
     /// The document as it is to be written.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out =
-            Vec::with_capacity(256 + self.entries.iter().map(|entry| entry.json().len() + 1).sum::<usize>());
-        out.push(b'{');
-        for (position, (name, value)) in self.members.members().enumerate() {
-            if position > 0 {
-                out.push(b',');
-            }
-            out.extend_from_slice(json::quote(name).get().as_bytes());
-            out.push(b':');
-            if name == ENTRIES {
-                self.write_entries(&mut out);
-            } else {
-                out.extend_from_slice(value.get().as_bytes());
-            }
-        }
-        out.push(b'}');
+        let mut length = 0;
+        self.pieces(&mut |piece| length += piece.len());
+        let mut out = Vec::with_capacity(length);
+        self.pieces(&mut |piece| out.extend_from_slice(piece.as_bytes()));
         out
     }
 
-    fn write_entries(&self, out: &mut Vec<u8>) {
-        out.push(b'[');
+    /// Whether the document is to be written as `text`.
+    pub(crate) fn is_written_as(&self, text: &str) -> bool {
+        let mut rest = Some(text);
+        self.pieces(&mut |piece| rest = rest.and_then(|rest| rest.strip_prefix(piece)));
+        rest == Some("")
+    }
+
+    /// The document as it is to be written, piece by piece.
+    fn pieces(&self, take: &mut dyn FnMut(&str)) {
+        take("{");
+        for (position, (name, value)) in self.members.members().enumerate() {
+            if position > 0 {
+                take(",");
+            }
+            take(json::quote(name).get());
+            take(":");
+            if name == ENTRIES {
+                self.entry_pieces(take);
+            } else {
+                take(value.get());
+            }
+        }
+        take("}");
+    }
+
+    fn entry_pieces(&self, take: &mut dyn FnMut(&str)) {
+        take("[");
         for (position, entry) in self.entries.iter().enumerate() {
             if position > 0 {
-                out.push(b',');
+                take(",");
             }
-            out.extend_from_slice(entry.json().as_bytes());
+            take(entry.json());
         }
-        out.push(b']');
+        take("]");
+    }
+}
+
+/// The members of a document, and apart from them what is listed.
+struct Members<'a> {
+    members: Object,
+    list: Option<Vec<&'a RawValue>>,
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visit;
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Members<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut read = Members { members: Object::default(), list: None };
+                while let Some(name) = map.next_key::<String>()? {
+                    let value = if name == ENTRIES {
+                        // Go programs write an empty list as null.
+                        read.list = Some(map.next_value::<Option<_>>()?.unwrap_or_default());
+                        json::raw("null".to_owned())
+                    } else {
+                        map.next_value()?
+                    };
+                    read.members.push(name, value);
+                }
+                Ok(read)
+            }
+        }
+        deserializer.deserialize_map(Visit)
     }
 }
 
@@ -139,6 +189,33 @@ mod tests {
             assert!(out.contains(piece), "{piece} is gone from {out}");
         }
         assert_eq!(Document::parse(out.as_bytes()).unwrap().to_bytes(), out.as_bytes());
+    }
+
+    #[test]
+    fn a_document_knows_whether_it_would_be_written_as_it_was_read() {
+        let document = Document::parse(STRANGE.as_bytes()).unwrap();
+        let written = String::from_utf8(document.to_bytes()).unwrap();
+        assert!(document.is_written_as(&written) && !document.is_written_as(STRANGE));
+        assert!(!document.is_written_as(&written[..written.len() - 1]));
+        assert!(!document.is_written_as(&format!("{written} ")));
+    }
+
+    #[test]
+    fn entries_mean_the_same_however_they_are_spelled() {
+        let digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let escaped = digest.replacen('s', "\\u0073", 1);
+        for digest_text in [digest, &escaped] {
+            let text = format!(
+                r#"{{"manifests":[ {{"size":0, "digest" : "{digest_text}","annotations":{{"org.opencontainers.image.ref\u002ename":"one:\u0031"}}}} ]}}"#
+            );
+            let document = Document::parse(text.as_bytes()).unwrap();
+            let entry = &document.entries()[0];
+            assert_eq!(entry.digest_text(), Some(digest));
+            assert_eq!(entry.digest().map(crate::digest::Digest::as_str), Some(digest));
+            assert_eq!(entry.ref_name(), Some("one:1"));
+            assert_eq!(entry.label(0), "docker.io/library/one:1");
+            assert!(text.contains(entry.json()) && entry.clone().json() == entry.json());
+        }
     }
 
     #[test]

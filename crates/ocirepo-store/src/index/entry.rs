@@ -3,6 +3,11 @@
 //! The text is the truth. The view never fails: what cannot be understood is `None` or a problem,
 //! so that one strange entry can still be listed, kept and removed.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
 use serde_json::value::RawValue;
 
 use super::json::{self, Object};
@@ -16,28 +21,74 @@ pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 pub const IMAGE_NAME: &str = "io.containerd.image.name";
 
 /// An entry of index.json, that is, a root.
-#[derive(Debug, Clone)]
+///
+/// There may be a hundred thousand of them, and most commands care for a few: an entry is a place in
+/// the text that was read, and more is made of it only when somebody asks.
+#[derive(Clone)]
 pub struct Entry {
-    raw: Box<RawValue>,
-    view: View,
+    /// The text that the entry was read from, alone or together with others.
+    source: Arc<String>,
+    place: Range<usize>,
+    /// The digest as it is spelled, even if malformed.
+    digest_text: Option<Spelled>,
+    ref_name: Option<Spelled>,
+    image_name: Option<Spelled>,
+    name: OnceLock<Option<Name>>,
+    descriptor: OnceLock<Box<Result<Descriptor, String>>>,
 }
 
+/// A text that stands in an entry.
 #[derive(Debug, Clone)]
-struct View {
-    descriptor: Result<Descriptor, String>,
-    /// The digest as it is spelled, even if malformed.
-    digest_text: Option<String>,
-    ref_name: Option<String>,
-    image_name: Option<String>,
-    name: Option<Name>,
+enum Spelled {
+    /// Where in the entry.
+    Plain(Range<usize>),
+    /// What it means, if it is written with escapes.
+    Escaped(Box<str>),
+}
+
+impl Spelled {
+    fn read(entry: &str, value: &RawValue) -> Option<Self> {
+        Some(match json::text(value)? {
+            Cow::Borrowed(plain) => Self::Plain(json::place_of(plain, entry)),
+            Cow::Owned(meaning) => Self::Escaped(meaning.into()),
+        })
+    }
+
+    fn get<'a>(&'a self, entry: &'a str) -> &'a str {
+        match self {
+            Self::Plain(place) => &entry[place.clone()],
+            Self::Escaped(meaning) => meaning,
+        }
+    }
 }
 
 impl Entry {
     /// An entry as it is written somewhere, whatever it is.
     #[must_use]
     pub fn new(raw: Box<RawValue>) -> Self {
-        let view = View::of(&raw);
-        Self { raw, view }
+        let text = String::from(Box::<str>::from(raw));
+        let place = 0..text.len();
+        Self::read(&Arc::new(text), place)
+    }
+
+    /// The entry that stands at `place` in a text.
+    pub(super) fn read(source: &Arc<String>, place: Range<usize>) -> Self {
+        let text = &source[place.clone()];
+        let entry = Self {
+            source: Arc::clone(source),
+            place,
+            digest_text: None,
+            ref_name: None,
+            image_name: None,
+            name: OnceLock::new(),
+            descriptor: OnceLock::new(),
+        };
+        let Ok([digest, annotations]) = json::pick(text, ["digest", "annotations"]) else { return entry };
+        let names = annotations.and_then(|value| json::pick(value.get(), [REF_NAME, IMAGE_NAME]).ok());
+        let [ref_name, image_name] = names.unwrap_or_default();
+        let [digest_text, ref_name, image_name] =
+            [digest, ref_name, image_name].map(|value| Spelled::read(text, value?));
+        Self { digest_text, ref_name, image_name, ..entry }
     }
 
     /// A fresh entry for `descriptor`, without annotations.
@@ -58,7 +109,7 @@ impl Entry {
     /// # Errors
     /// What is wrong, when the entry is no object.
     pub fn with_content(&self, content: &Replacement) -> Result<Self, String> {
-        Ok(Self::new(content.apply(&self.raw)?))
+        Ok(Self::new(content.apply(self.json())?))
     }
 
     /// This entry for `platform`, if it says none itself.
@@ -66,7 +117,7 @@ impl Entry {
     /// # Errors
     /// What is wrong, when the entry is no object.
     pub fn with_platform(&self, platform: &Platform) -> Result<Self, String> {
-        let mut object = Object::parse(self.raw.get()).map_err(|_| "it is not an object".to_owned())?;
+        let mut object = Object::parse(self.json()).map_err(|_| "it is not an object".to_owned())?;
         if object.get("platform").is_none() {
             object.set("platform", platform.to_raw());
         }
@@ -76,7 +127,7 @@ impl Entry {
     /// The entry as it is written.
     #[must_use]
     pub fn json(&self) -> &str {
-        self.raw.get()
+        &self.source[self.place.clone()]
     }
 
     /// What the entry describes.
@@ -84,52 +135,66 @@ impl Entry {
     /// # Errors
     /// What is wrong, when the entry is not a usable descriptor: such an entry is a broken root.
     pub fn descriptor(&self) -> Result<&Descriptor, &str> {
-        self.view.descriptor.as_ref().map_err(String::as_str)
+        let read = self.descriptor.get_or_init(|| Box::new(self.read_descriptor()));
+        (**read).as_ref().map_err(String::as_str)
+    }
+
+    /// [`Entry::descriptor`] for those who ask once: nothing is kept of it.
+    pub(crate) fn read_descriptor(&self) -> Result<Descriptor, String> {
+        if !self.json().starts_with('{') {
+            return Err("it is not a JSON object".to_owned());
+        }
+        Descriptor::read(self.json())
     }
 
     /// The digest, when the entry is a usable descriptor.
     #[must_use]
     pub fn digest(&self) -> Option<&Digest> {
-        self.view.descriptor.as_ref().ok().map(|descriptor| &descriptor.digest)
+        self.descriptor().ok().map(|descriptor| &descriptor.digest)
     }
 
     /// The digest as it is spelled, malformed or not.
     #[must_use]
     pub fn digest_text(&self) -> Option<&str> {
-        self.view.digest_text.as_deref()
+        self.digest_text.as_ref().map(|text| text.get(self.json()))
     }
 
     /// The annotation [`REF_NAME`].
     #[must_use]
     pub fn ref_name(&self) -> Option<&str> {
-        self.view.ref_name.as_deref()
+        self.ref_name.as_ref().map(|text| text.get(self.json()))
     }
 
     /// The annotation [`IMAGE_NAME`].
     #[must_use]
     pub fn image_name(&self) -> Option<&str> {
-        self.view.image_name.as_deref()
+        self.image_name.as_ref().map(|text| text.get(self.json()))
     }
 
     /// The name that the annotations give this entry; `None` for a nameless one.
     #[must_use]
     pub fn name(&self) -> Option<&Name> {
-        self.view.name.as_ref()
+        self.name.get_or_init(|| self.read_name()).as_ref()
+    }
+
+    /// [`Entry::name`] for those who ask once: nothing is kept of it.
+    fn read_name(&self) -> Option<Name> {
+        Name::from_annotations(self.image_name(), self.ref_name())
     }
 
     /// How to call this entry in a message: its name, else its digest, else its position.
     #[must_use]
     pub fn label(&self, position: usize) -> String {
-        self.name()
-            .map(ToString::to_string)
-            .or_else(|| self.view.digest_text.clone())
+        self.read_name()
+            .map(String::from)
+            .or_else(|| self.digest_text().map(str::to_owned))
             .unwrap_or_else(|| format!("entry {position}"))
     }
 
     /// All annotations that are strings, in the order they are written.
     #[must_use]
     pub fn annotations(&self) -> Vec<(String, String)> {
-        annotations_of(&self.raw)
+        annotations_of(self.json())
     }
 
     /// This entry under other names, everything else untouched.
@@ -149,7 +214,7 @@ impl Entry {
     /// # Errors
     /// What is wrong, when the entry is too strange to carry annotations.
     pub fn with_annotations(&self, changes: &[(&str, Option<&str>)]) -> Result<Self, String> {
-        let mut object = Object::parse(self.raw.get()).map_err(|_| "it is not an object".to_owned())?;
+        let mut object = Object::parse(self.json()).map_err(|_| "it is not an object".to_owned())?;
         let mut annotations = match object.get("annotations").map(RawValue::get) {
             None | Some("null") => Object::default(),
             Some(text) => Object::parse(text).map_err(|_| "its annotations are not an object".to_owned())?,
@@ -169,8 +234,14 @@ impl Entry {
     }
 }
 
-fn annotations_of(raw: &RawValue) -> Vec<(String, String)> {
-    let Some(annotations) = Object::parse(raw.get())
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Entry").field(&self.json()).finish()
+    }
+}
+
+fn annotations_of(text: &str) -> Vec<(String, String)> {
+    let Some(annotations) = Object::parse(text)
         .ok()
         .and_then(|object| object.get("annotations").and_then(|value| Object::parse(value.get()).ok()))
     else {
@@ -180,29 +251,4 @@ fn annotations_of(raw: &RawValue) -> Vec<(String, String)> {
         .members()
         .filter_map(|(name, value)| Some((name.to_owned(), serde_json::from_str(value.get()).ok()?)))
         .collect()
-}
-
-impl View {
-    fn of(raw: &RawValue) -> Self {
-        let object = Object::parse(raw.get());
-        let mut ref_name = None;
-        let mut image_name = None;
-        let mut digest_text = None;
-        if let Ok(object) = &object {
-            digest_text = object.get("digest").and_then(|value| serde_json::from_str(value.get()).ok());
-            for (name, value) in annotations_of(raw) {
-                match name.as_str() {
-                    REF_NAME => ref_name = Some(value),
-                    IMAGE_NAME => image_name = Some(value),
-                    _ => {}
-                }
-            }
-        }
-        let descriptor = match object {
-            Ok(_) => Descriptor::parse(raw),
-            Err(_) => Err("it is not a JSON object".to_owned()),
-        };
-        let name = Name::from_annotations(image_name.as_deref(), ref_name.as_deref());
-        Self { descriptor, digest_text, ref_name, image_name, name }
-    }
 }

@@ -6,11 +6,13 @@
 //! duplicate names, on any level, because two readers would see two different documents. It also
 //! refuses what is small as text and large in memory: more values than any document of that size has.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
+use std::ops::Range;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The most members of one object.
@@ -28,10 +30,38 @@ const BYTES_PER_VALUE: usize = 24;
 /// # Errors
 /// What is wrong and where, as text.
 pub fn check(bytes: &[u8]) -> Result<(), String> {
-    let left = Cell::new(FREE_VALUES + bytes.len() / BYTES_PER_VALUE);
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    let left = Cell::new(FREE_VALUES + text.len() / BYTES_PER_VALUE);
+    let mut deserializer = serde_json::Deserializer::from_str(text);
     let checked = Strict { left: &left }.deserialize(&mut deserializer).and_then(|()| deserializer.end());
     checked.map_err(|error| error.to_string())
+}
+
+/// The members of an object that have these names, each as it is written; of members that have the same
+/// name, the first. Nothing is copied, and the others are only looked over.
+pub(crate) fn pick<'a, const N: usize>(
+    text: &'a str,
+    names: [&str; N],
+) -> Result<[Option<&'a RawValue>; N], serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let picked = deserializer.deserialize_map(Pick { names })?;
+    deserializer.end()?;
+    Ok(picked)
+}
+
+/// The text that a value is, if it is one.
+pub(crate) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+    let plain = value.get().strip_prefix('"')?.strip_suffix('"')?;
+    if plain.contains('\\') {
+        return serde_json::from_str(value.get()).ok().map(Cow::Owned);
+    }
+    Some(Cow::Borrowed(plain))
+}
+
+/// Where `part`, which was borrowed from `whole`, stands in it.
+pub(crate) fn place_of(part: &str, whole: &str) -> Range<usize> {
+    let start = part.as_ptr().addr() - whole.as_ptr().addr();
+    start..start + part.len()
 }
 
 /// A JSON object: its members in order, each value as the text it was read as.
@@ -55,6 +85,11 @@ impl Object {
             Some((_, old)) => *old = value,
             None => self.members.push((name.to_owned(), value)),
         }
+    }
+
+    /// Appends a member, which must be a new one.
+    pub(crate) fn push(&mut self, name: String, value: Box<RawValue>) {
+        self.members.push((name, value));
     }
 
     pub(crate) fn remove(&mut self, name: &str) {
@@ -114,6 +149,34 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
+/// The name of a member, borrowed where it is spelled without escapes.
+#[derive(serde::Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+struct Pick<'n, const N: usize> {
+    names: [&'n str; N],
+}
+
+impl<'de, const N: usize> Visitor<'de> for Pick<'_, N> {
+    type Value = [Option<&'de RawValue>; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut picked = [None; N];
+        while let Some(Key(name)) = map.next_key()? {
+            match self.names.iter().position(|wanted| *wanted == name) {
+                Some(n) if picked[n].is_none() => picked[n] = Some(map.next_value()?),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(picked)
+    }
+}
+
 /// Any JSON value, looked through and thrown away.
 #[derive(Clone, Copy)]
 struct Strict<'l> {
@@ -161,28 +224,45 @@ impl<'de> Visitor<'de> for Strict<'_> {
         Ok(())
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        // Objects here have a handful of members; only a large one is worth a hash set.
-        let mut few: Vec<String> = Vec::new();
-        let mut many: HashSet<String> = HashSet::new();
-        while let Some(name) = map.next_key::<String>()? {
-            let seen = if many.is_empty() { few.contains(&name) } else { many.contains(&name) };
-            if seen {
-                return Err(serde::de::Error::custom(format_args!(
-                    "the name {name:?} stands twice in one object"
-                )));
-            }
-            if many.is_empty() && few.len() < 16 {
-                few.push(name);
-            } else {
-                many.extend(few.drain(..));
-                many.insert(name);
-            }
-            if many.len() > MAX_MEMBERS {
-                return Err(serde::de::Error::custom(format_args!(
-                    "an object has more than {MAX_MEMBERS} members"
-                )));
-            }
+        let mut names = Names::default();
+        while let Some(Key(name)) = map.next_key()? {
+            names.note(name).map_err(serde::de::Error::custom)?;
             map.next_value_seed(self)?;
+        }
+        Ok(())
+    }
+}
+
+/// So many names are looked through one by one.
+const FEW: usize = 16;
+
+/// The names of one object. Most objects have a handful, spelled without escapes: those are not
+/// copied. Only a large one is worth a hash set.
+#[derive(Default)]
+struct Names<'a> {
+    few: [&'a str; FEW],
+    count: usize,
+    many: HashSet<Cow<'a, str>>,
+}
+
+impl<'a> Names<'a> {
+    /// Takes one more name, which must be another one.
+    fn note(&mut self, name: Cow<'a, str>) -> Result<(), String> {
+        let few = &self.few[..self.count];
+        if few.contains(&&*name) || self.many.contains(&name) {
+            return Err(format!("the name {name:?} stands twice in one object"));
+        }
+        match name {
+            Cow::Borrowed(plain) if self.count < FEW => {
+                self.few[self.count] = plain;
+                self.count += 1;
+            }
+            other => {
+                self.many.insert(other);
+            }
+        }
+        if self.count + self.many.len() > MAX_MEMBERS {
+            return Err(format!("an object has more than {MAX_MEMBERS} members"));
         }
         Ok(())
     }
@@ -195,12 +275,15 @@ mod tests {
     #[test]
     fn duplicate_names_are_found_on_any_level() {
         assert!(check(br#"{"a":1,"b":[{"a":1},{"a":2}]}"#).is_ok());
-        for bad in [r#"{"a":1,"a":1}"#, r#"[{"b":{"c":1,"d":2,"c":3}}]"#, r#"{"a":1,"\u0061":1}"#] {
+        let spelled = [r#"{"a":1,"\u0061":1}"#, r#"{"\u0061":1,"a":1}"#, r#"{"\u0061":1,"\u0061":1}"#];
+        for bad in [r#"{"a":1,"a":1}"#, r#"[{"b":{"c":1,"d":2,"c":3}}]"#].into_iter().chain(spelled) {
             assert!(check(bad.as_bytes()).unwrap_err().contains("twice"), "{bad}");
         }
         let wide: String = (0..100).map(|n| format!("\"k{n}\":0,")).collect();
         assert!(check(format!("{{{wide}\"x\":1}}").as_bytes()).is_ok());
-        assert!(check(format!("{{{wide}\"k3\":1}}").as_bytes()).is_err());
+        for again in ["k3", "\\u006b3", "k97", "\\u006b97"] {
+            assert!(check(format!("{{{wide}\"{again}\":1}}").as_bytes()).is_err(), "{again}");
+        }
     }
 
     #[test]
@@ -215,6 +298,28 @@ mod tests {
         assert!(check(list(&digest, FREE_VALUES * 2).as_bytes()).is_ok(), "an honest document of any size");
         let members: String = (0..=MAX_MEMBERS).map(|n| format!("\"{n}\":0,")).collect();
         assert!(check(format!("{{{members}\"x\":0}}").as_bytes()).unwrap_err().contains("members"));
+    }
+
+    #[test]
+    fn members_are_picked_as_they_are_written_and_the_first_of_two() {
+        let text = r#"{"b": 1.50e+2 ,"\u0061":{"x": [1]},"c":null,"a":2}"#;
+        let picked = pick(text, ["a", "b", "none"]).unwrap().map(|value| value.map(RawValue::get));
+        assert_eq!(picked, [Some(r#"{"x": [1]}"#), Some("1.50e+2"), None]);
+        for bad in ["[]", "42", r#"{"a":1"#, "{} {}", r#"{"a":}"#] {
+            assert!(pick(bad, ["a"]).is_err(), "{bad} was taken");
+        }
+    }
+
+    #[test]
+    fn a_text_is_what_it_means_however_it_is_spelled() {
+        let meaning = |json: &str| text(serde_json::from_str(json).unwrap()).map(Cow::into_owned);
+        for json in [r#""a/b""#, r#""\u0061\/b""#] {
+            assert_eq!(meaning(json).as_deref(), Some("a/b"), "{json}");
+        }
+        assert_eq!(meaning(r#""""#).as_deref(), Some(""));
+        for json in ["1", "null", "[\"a\"]", r#""\ud800""#] {
+            assert_eq!(meaning(json), None, "{json}");
+        }
     }
 
     #[test]

@@ -129,10 +129,10 @@ fn read_settled(own: &Dir, name: &str, expected: &[u8]) -> Result<Option<Documen
     let path = own.path().join(name);
     let mut reason = "it is gone".to_owned();
     for _ in 0..40 {
+        if own.holds(name, expected)?.is_some() {
+            return Ok(None);
+        }
         if let Some((bytes, _)) = own.read(name, MAX_INDEX_SIZE)? {
-            if bytes == expected {
-                return Ok(None);
-            }
             match Document::parse(&bytes) {
                 Ok(document) => return Ok(Some(document)),
                 Err(error) => reason = error,
@@ -169,8 +169,8 @@ fn take_leftover(repository: &Repository, own: &Dir) -> Result<()> {
     let base = own.read(BASE, MAX_INDEX_SIZE)?.map(|(bytes, _)| bytes);
     match base.filter(|base| history.is_base(base) && *base != bytes) {
         Some(base) => {
-            let Snapshot { document, bytes, .. } = repository.read_index()?;
-            take_up(repository, own, &base, theirs, (document, bytes))
+            let Snapshot { document, text, .. } = repository.read_index()?;
+            take_up(repository, own, &base, theirs, (document, text.as_bytes().to_vec()))
         }
         None => own.rename(NEXT, own, PREVIOUS),
     }

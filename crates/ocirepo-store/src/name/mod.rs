@@ -104,6 +104,15 @@ fn parse_full(text: &str) -> Option<Reference> {
     text.parse::<Reference>().ok().map(Reference::or_latest)
 }
 
+impl From<Name> for String {
+    fn from(name: Name) -> Self {
+        match name {
+            Name::Full(reference) => reference.into(),
+            Name::Tag(text) | Name::Verbatim(text) => text,
+        }
+    }
+}
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -12,11 +12,17 @@ use crate::digest::Digest;
 use crate::error::Error;
 
 /// A normalised image reference.
+///
+/// It is kept as the text it is written as, which stands for one reference only: there are many of
+/// them, and most are compared or printed, and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Reference {
-    registry: String,
-    path: String,
-    tag: Option<String>,
+    text: String,
+    /// Where in the text the registry ends, and the repository after it.
+    registry: usize,
+    repository: usize,
+    /// Where the tag ends, if there is one.
+    tag: Option<usize>,
     digest: Option<Digest>,
 }
 
@@ -27,19 +33,19 @@ impl Reference {
     /// The registry, such as `docker.io`.
     #[must_use]
     pub fn registry(&self) -> &str {
-        &self.registry
+        &self.text[..self.registry]
     }
 
     /// The repository with its registry, such as `docker.io/library/alpine`.
     #[must_use]
     pub fn repository(&self) -> String {
-        format!("{}/{}", self.registry, self.path)
+        self.text[..self.repository].to_owned()
     }
 
     /// The tag, if there is one.
     #[must_use]
     pub fn tag(&self) -> Option<&str> {
-        self.tag.as_deref()
+        self.tag.map(|end| &self.text[self.repository + 1..end])
     }
 
     /// The digest, if there is one.
@@ -48,12 +54,19 @@ impl Reference {
         self.digest.as_ref()
     }
 
+    /// All of it, as it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// This reference with the tag `latest` where docker would add it: where there is neither a
     /// tag nor a digest.
     #[must_use]
     pub fn or_latest(mut self) -> Self {
         if self.tag.is_none() && self.digest.is_none() {
-            self.tag = Some("latest".to_owned());
+            self.text.push_str(":latest");
+            self.tag = Some(self.text.len());
         }
         self
     }
@@ -62,20 +75,20 @@ impl Reference {
     #[must_use]
     pub fn without_digest(mut self) -> Self {
         self.digest = None;
+        self.text.truncate(self.tag.unwrap_or(self.repository));
         self
+    }
+}
+
+impl From<Reference> for String {
+    fn from(reference: Reference) -> Self {
+        reference.text
     }
 }
 
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.registry, self.path)?;
-        if let Some(tag) = &self.tag {
-            write!(f, ":{tag}")?;
-        }
-        if let Some(digest) = &self.digest {
-            write!(f, "@{digest}")?;
-        }
-        Ok(())
+        f.write_str(&self.text)
     }
 }
 
@@ -102,21 +115,31 @@ impl FromStr for Reference {
         if !is_registry(registry) {
             return Err(refuse("the registry is not valid"));
         }
-        let path = if registry == DOCKER_HUB && !path.contains('/') {
-            format!("library/{path}")
-        } else {
-            path.to_owned()
-        };
+        let library = if registry == DOCKER_HUB && !path.contains('/') { "library/" } else { "" };
         if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(refuse("the repository must be lower case"));
         }
         if !path.split('/').all(is_path_component) {
             return Err(refuse("the repository is not valid"));
         }
-        if registry.len() + 1 + path.len() > MAX_NAME {
+        let repository = registry.len() + 1 + library.len() + path.len();
+        if repository > MAX_NAME {
             return Err(refuse("the repository is longer than 255 characters"));
         }
-        Ok(Self { registry: registry.to_owned(), path, tag: tag.map(str::to_owned), digest })
+        let mut text = String::with_capacity(repository + ":latest".len().max(rest.len() - name.len()));
+        for part in [registry, "/", library, path] {
+            text.push_str(part);
+        }
+        let tag = tag.map(|tag| {
+            text.push(':');
+            text.push_str(tag);
+            text.len()
+        });
+        if let Some(digest) = &digest {
+            text.push('@');
+            text.push_str(Digest::as_str(digest));
+        }
+        Ok(Self { text, registry: registry.len(), repository, tag, digest })
     }
 }
 
@@ -167,13 +190,12 @@ fn is_registry(text: &str) -> bool {
 
 /// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
 fn is_path_component(text: &str) -> bool {
-    let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_word = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = text.as_bytes();
-    let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else { return false };
-    alphanumeric(first)
-        && alphanumeric(last)
-        && text.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()).all(|separator| {
-            matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|byte| byte == b'-')
+    bytes.first().is_some_and(is_word)
+        && bytes.last().is_some_and(is_word)
+        && bytes.chunk_by(|a, b| is_word(a) == is_word(b)).all(|run| {
+            is_word(&run[0]) || matches!(run, b"." | b"_" | b"__") || run.iter().all(|byte| *byte == b'-')
         })
 }
 

@@ -34,7 +34,7 @@ impl History {
 
     /// Whether the index.json with this content was written by ocirepo.
     pub(crate) fn knows(&self, index: &[u8]) -> bool {
-        self.ours.contains(&Digest::sha256(index))
+        !self.ours.is_empty() && self.ours.contains(&Digest::sha256(index))
     }
 
     /// Whether the newest index.json was made from this content.
@@ -51,11 +51,14 @@ impl History {
     /// `current` is ours it stays on record: until the rename, it is what lies on the disk.
     pub(crate) fn announce(dir: &Dir, next: &[u8], current: &[u8], base: &[u8], owner: Owner) -> Result<()> {
         let known = Self::read(Some(dir));
-        let mut digests = vec![Digest::sha256(next)];
-        digests.extend(Some(current).filter(|index| known.knows(index)).map(Digest::sha256));
+        // They are large, and mostly `current` is what the next one was made from.
+        let [next, current_digest] = [next, current].map(Digest::sha256);
+        let base = if base == current { current_digest.clone() } else { Digest::sha256(base) };
+        let mut digests = vec![next];
+        digests.extend(Some(current_digest).filter(|digest| known.ours.contains(digest)));
         digests.dedup();
         let mut text: String = digests.iter().map(|digest| format!("{digest}\n")).collect();
-        text.push_str(&format!("{BASE}{}\n", Digest::sha256(base)));
+        text.push_str(&format!("{BASE}{base}\n"));
         disk::replace(dir, LAST_INDEX, text.as_bytes(), owner)
     }
 }

@@ -128,19 +128,24 @@ impl Repository {
                 .root
                 .read(INDEX, MAX_INDEX_SIZE)?
                 .ok_or_else(|| Error::Headless { path: self.path().to_owned(), missing: INDEX })?;
-            match Document::parse(&bytes) {
-                Err(_) if Sabotage::BadIndexIsEmpty.is_on() => {
-                    return Ok(Snapshot { document: Document::empty(), bytes, identity: stat.identity });
-                }
-                Ok(document) => return Ok(Snapshot { document, bytes, identity: stat.identity }),
-                Err(reason) if seen.as_ref() == Some(&bytes) => {
-                    return Err(Error::Damaged { path: self.path().join(INDEX), reason });
-                }
-                Err(_) if seen.is_some() && start.elapsed() >= self.waiting().timeout => {
-                    return Err(Error::Contended { path: self.path().join(INDEX) });
-                }
-                Err(_) => seen = Some(bytes),
+            let (reason, bytes) = match String::from_utf8(bytes).map(Arc::new) {
+                Ok(text) => match Document::read(&text) {
+                    Ok(document) => return Ok(Snapshot { document, text, identity: stat.identity }),
+                    Err(reason) => (reason, text.as_bytes().to_vec()),
+                },
+                Err(error) => ("it is not UTF-8".to_owned(), error.into_bytes()),
+            };
+            if Sabotage::BadIndexIsEmpty.is_on() {
+                let text = Arc::new(String::from_utf8_lossy(&bytes).into_owned());
+                return Ok(Snapshot { document: Document::empty(), text, identity: stat.identity });
             }
+            if seen.as_ref() == Some(&bytes) {
+                return Err(Error::Damaged { path: self.path().join(INDEX), reason });
+            }
+            if seen.is_some() && start.elapsed() >= self.waiting().timeout {
+                return Err(Error::Contended { path: self.path().join(INDEX) });
+            }
+            seen = Some(bytes);
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
     }
@@ -151,6 +156,18 @@ impl Repository {
     /// When the record cannot be read.
     pub fn policy(&self, document: &Document) -> Result<RefPolicy> {
         Ok(self.config()?.map_or_else(|| RefPolicy::infer(document), |config| config.policy))
+    }
+
+    /// The ref policy as [`Repository::policy`] has it for index.json as it is now, which is read only
+    /// if it has to be.
+    ///
+    /// # Errors
+    /// Those of both.
+    pub fn current_policy(&self) -> Result<RefPolicy> {
+        match self.config()? {
+            Some(config) => Ok(config.policy),
+            None => Ok(RefPolicy::infer(&self.index()?)),
+        }
     }
 
     pub(crate) fn config(&self) -> Result<Option<Config>> {

@@ -97,7 +97,7 @@ pub(crate) fn plan(
         return Err(Error::NotAnArchive { archive: content.label().to_owned(), reason });
     }
     let repository = ingest.repository();
-    let policy = repository.policy(&repository.index()?)?;
+    let policy = repository.current_policy()?;
     let surroundings = Session { graph: &graph };
     let entries = naming::plan(&surroundings, roots, &survey.documents, policy, options)?;
     Ok(Plan { entries, warnings, facts: layering.known.proven() })

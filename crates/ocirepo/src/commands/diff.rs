@@ -88,18 +88,18 @@ fn show(changes: &ImageChanges) -> Result<()> {
     let short = |digest: &ocirepo_store::Digest| render::short(digest.as_str());
     let mut rows = Vec::new();
     for image in &changes.added {
-        rows.push(vec!["added".to_owned(), name(image), "-".to_owned(), short(&image.digest)]);
+        rows.push(["added".to_owned(), name(image), "-".to_owned(), short(&image.digest)]);
     }
     for moved in &changes.moved {
-        rows.push(vec!["moved".to_owned(), moved.reference.clone(), short(&moved.from), short(&moved.to)]);
+        rows.push(["moved".to_owned(), moved.reference.clone(), short(&moved.from), short(&moved.to)]);
     }
     for image in &changes.removed {
-        rows.push(vec!["removed".to_owned(), name(image), short(&image.digest), "-".to_owned()]);
+        rows.push(["removed".to_owned(), name(image), short(&image.digest), "-".to_owned()]);
     }
     if rows.is_empty() {
         render::line("the images are the same")?;
     } else {
-        render::table(&["CHANGE", "REFERENCE", "FROM", "TO"], rows)?;
+        render::table(["CHANGE", "REFERENCE", "FROM", "TO"], rows)?;
     }
     Ok(())
 }

@@ -72,11 +72,11 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
 fn list(view: &View<'_>, args: &Args, context: &Context) -> Result<Code> {
     let entries = view.document.entries();
     if args.names {
-        let mut names = entries.iter().filter_map(Entry::name).map(|name| name.to_string());
+        let names = entries.iter().filter_map(Entry::name).map(ToString::to_string);
         if context.format == Format::Json {
             render::json(&names.collect::<Vec<_>>())?;
         } else {
-            names.try_for_each(|name| render::line(&render::safe(&name)))?;
+            render::lines(names.map(|name| render::safe(&name)))?;
         }
         return Ok(Code::Ok);
     }
@@ -87,7 +87,7 @@ fn list(view: &View<'_>, args: &Args, context: &Context) -> Result<Code> {
         context.say("no images yet; `ocirepo add SOURCE` brings some in");
     } else {
         let header = ["REFERENCE", "DIGEST", "SIZE", "PLATFORMS", "STATE"];
-        render::table(&header, rows.iter().map(|row| row.cells(args.digests)))?;
+        render::table(header, rows.iter().map(|row| row.cells(args.digests)))?;
     }
     Ok(Code::Ok)
 }
@@ -109,7 +109,7 @@ fn row(documents: &dyn Documents, entry: &Entry) -> Row {
 }
 
 impl Row {
-    fn cells(&self, whole_digests: bool) -> Vec<String> {
+    fn cells(&self, whole_digests: bool) -> [String; 5] {
         let digest = self.digest.as_deref().unwrap_or("-");
         let state = match &self.problem {
             // The digest has a column of its own.
@@ -119,7 +119,7 @@ impl Row {
             None if self.complete => "complete",
             None => "incomplete",
         };
-        vec![
+        [
             self.reference.clone().unwrap_or_else(|| "<none>".to_owned()),
             if whole_digests { digest.to_owned() } else { render::short(digest) },
             render::size(self.total_size),
@@ -137,7 +137,7 @@ fn list_pending(repository: &Repository, args: &Args, context: &Context) -> Resu
         context.say("no bundle waits for volumes");
     } else {
         let header = ["BUNDLE", "VOLUMES", "NEEDED", "WAITING", "IMAGES"];
-        render::table(&header, bundles.iter().map(|bundle| pending_cells(bundle, args.digests)))?;
+        render::table(header, bundles.iter().map(|bundle| pending_cells(bundle, args.digests)))?;
     }
     Ok(Code::Ok)
 }
@@ -156,7 +156,7 @@ fn pending_json(bundle: &WaitingBundle) -> serde_json::Value {
     value
 }
 
-fn pending_cells(bundle: &WaitingBundle, whole_digests: bool) -> Vec<String> {
+fn pending_cells(bundle: &WaitingBundle, whole_digests: bool) -> [String; 5] {
     let id = bundle.bundle.as_str();
     let taken = bundle.volumes.saturating_sub(u32::try_from(bundle.needed.len()).unwrap_or(u32::MAX));
     let (volumes, needed) = match &bundle.problem {
@@ -172,7 +172,7 @@ fn pending_cells(bundle: &WaitingBundle, whole_digests: bool) -> Vec<String> {
         images.push_str(&format!(" and {more} more"));
     }
     let id = if whole_digests { id.to_owned() } else { render::short(id) };
-    vec![id, volumes, needed, render::size(bundle.bytes), images]
+    [id, volumes, needed, render::size(bundle.bytes), images]
 }
 
 /// So many images of a bundle are named in a table.

@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     let names = args.references.iter().map(|text| Name::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let repository = context.open(verb)?;
     let lock = repository.lock_shared()?;
-    let policy = repository.policy(&repository.index()?)?;
+    let policy = repository.current_policy()?;
     for (name, text) in names.iter().zip(&args.references) {
         if let Some(warning) = name.warning(policy) {
             context.warn(&warning);

@@ -44,7 +44,7 @@ pub struct PutOutcome {
 /// # Errors
 /// Those of [`put`]; what was put before stays in `document`.
 pub fn put_all(document: &mut Document, policy: RefPolicy, puts: &[Put]) -> Result<Vec<PutOutcome>> {
-    let mut slots = Slots::new(std::mem::take(document.entries_mut()));
+    let mut slots = Slots::new(std::mem::take(document.entries_mut()), policy, puts);
     let outcomes = puts.iter().map(|put| put_into(&mut slots, policy, put)).collect();
     *document.entries_mut() = slots.into_entries();
     outcomes
@@ -83,7 +83,8 @@ pub(crate) fn check_apart(policy: RefPolicy, puts: &[Put]) -> Result<()> {
 /// [`Error::TagConflict`] when an image of another digest holds the ref.name, and
 /// [`Error::InvalidReference`] when the name ends in the digest of another image.
 pub fn put(document: &mut Document, policy: RefPolicy, put: &Put) -> Result<PutOutcome> {
-    let mut slots = Slots::new(std::mem::take(document.entries_mut()));
+    let puts = std::slice::from_ref(put);
+    let mut slots = Slots::new(std::mem::take(document.entries_mut()), policy, puts);
     let outcome = put_into(&mut slots, policy, put);
     *document.entries_mut() = slots.into_entries();
     outcome
@@ -356,8 +357,9 @@ mod tests {
 
     /// How often entries are looked at when `puts` go into what is left of the puts before them.
     fn looks(policy: RefPolicy, rounds: &[Vec<Put>]) -> usize {
-        let mut slots = Slots::new(Vec::new());
-        for put in rounds.iter().flatten() {
+        let puts = rounds.concat();
+        let mut slots = Slots::new(Vec::new(), policy, &puts);
+        for put in &puts {
             put_into(&mut slots, policy, put).unwrap();
         }
         slots.looks.get()

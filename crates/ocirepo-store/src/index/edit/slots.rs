@@ -2,18 +2,21 @@
 //!
 //! An entry that is taken out leaves a gap, so that positions stay what they are until
 //! [`Slots::into_entries`]. Every question is answered from an index; none walks over all entries,
-//! so that many edits of a large document take time for each edit, not for each entry as well.
+//! so that many edits of a large document take time for each edit, not for each entry as well. What
+//! no edit can ask for is not in the index, so that a few edits take no more than one look at each.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use super::Put;
 use crate::index::entry::Entry;
-use crate::name::Name;
+use crate::name::{Name, RefPolicy};
 
 /// A digest as it is spelled, if there is one.
 type DigestText = Option<String>;
 
-pub(super) struct Slots {
+pub(super) struct Slots<'p> {
     entries: Vec<Option<Entry>>,
+    asked: Asked<'p>,
     names: HashMap<Name, BTreeSet<usize>>,
     /// By digest as well: what another image holds is asked for, among many that this one does.
     ref_names: HashMap<String, BTreeMap<DigestText, BTreeSet<usize>>>,
@@ -24,10 +27,30 @@ pub(super) struct Slots {
     pub(super) looks: std::cell::Cell<usize>,
 }
 
-impl Slots {
-    pub(super) fn new(entries: Vec<Entry>) -> Self {
+/// What `puts` may ask for.
+struct Asked<'p> {
+    names: HashSet<&'p Name>,
+    ref_names: HashSet<String>,
+    digests: HashSet<Option<&'p str>>,
+}
+
+impl<'p> Asked<'p> {
+    fn by(puts: &'p [Put], policy: RefPolicy) -> Self {
+        let names: HashSet<&Name> = puts.iter().filter_map(|put| put.name.as_ref()).collect();
+        Self {
+            ref_names: names.iter().filter_map(|name| name.ref_name(policy)).collect(),
+            digests: puts.iter().map(|put| put.entry.digest_text()).collect(),
+            names,
+        }
+    }
+}
+
+impl<'p> Slots<'p> {
+    /// The entries of a document that `puts` are to go into, and nothing else.
+    pub(super) fn new(entries: Vec<Entry>, policy: RefPolicy, puts: &'p [Put]) -> Self {
         let mut slots = Self {
-            entries: Vec::with_capacity(entries.len()),
+            entries: Vec::new(),
+            asked: Asked::by(puts, policy),
             names: HashMap::new(),
             ref_names: HashMap::new(),
             digests: HashMap::new(),
@@ -35,9 +58,10 @@ impl Slots {
             #[cfg(test)]
             looks: std::cell::Cell::new(0),
         };
-        for entry in entries {
-            slots.push(entry);
+        for (position, entry) in entries.iter().enumerate() {
+            slots.note(position, entry);
         }
+        slots.entries = entries.into_iter().map(Some).collect();
         slots
     }
 
@@ -121,16 +145,24 @@ impl Slots {
     }
 
     fn note(&mut self, position: usize, entry: &Entry) {
-        let digest = digest_of(entry);
-        self.digests.entry(digest.clone()).or_default().insert(position);
-        if let Some(ref_name) = entry.ref_name() {
+        let asked = &self.asked;
+        let is_digest_asked = asked.digests.contains(&entry.digest_text());
+        if is_digest_asked {
+            self.digests.entry(digest_of(entry)).or_default().insert(position);
+        }
+        if let Some(ref_name) = entry.ref_name().filter(|ref_name| asked.ref_names.contains(*ref_name)) {
             let holders = self.ref_names.entry(ref_name.to_owned()).or_default();
-            holders.entry(digest.clone()).or_default().insert(position);
+            holders.entry(digest_of(entry)).or_default().insert(position);
         }
         match entry.name() {
-            Some(name) => self.names.entry(name.clone()).or_default().insert(position),
-            None => self.nameless.entry(digest).or_default().insert(position),
-        };
+            Some(name) if asked.names.contains(name) => {
+                self.names.entry(name.clone()).or_default().insert(position);
+            }
+            None if is_digest_asked => {
+                self.nameless.entry(digest_of(entry)).or_default().insert(position);
+            }
+            _ => {}
+        }
     }
 }
 

@@ -161,7 +161,7 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     let jobs = args.jobs()?;
     let repository = context.open(verb)?;
     if let (Some(text), Some(Job { name: Some(name), .. })) = (&args.reference, jobs.first()) {
-        let policy = repository.policy(&repository.index()?)?;
+        let policy = repository.current_policy()?;
         super::tag::warn_of_bare_tag(name, text, policy, context);
     }
     let mut report = Report::new(args.dry_run, context);
