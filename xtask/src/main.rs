@@ -41,7 +41,7 @@ enum Task {
     Ci,
     /// Build real images and write them as archives to target/fixtures
     Fixtures(fixtures::Arguments),
-    /// Generate large repositories and measure
+    // What it is for stands with its arguments.
     Bench(bench::Arguments),
     /// Hold the licences and the origin of all dependencies against deny.toml (needs cargo-deny)
     Deny(deny::Arguments),

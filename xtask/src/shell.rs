@@ -40,6 +40,16 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs a command without its output; an error has what it said.
+pub(crate) fn quiet(command: &mut Command) -> Result<()> {
+    let output = command.output().with_context(|| format!("cannot start {}", line(command)))?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!("{} failed: {}: {}", line(command), output.status, stderr.trim());
+    }
+    Ok(())
+}
+
 /// The command line as a person would type it.
 fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
