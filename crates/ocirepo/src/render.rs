@@ -16,7 +16,7 @@ pub(crate) fn line(text: &str) -> io::Result<()> {
     lines([text])
 }
 
-/// [`line`] for many at once.
+/// [`line()`] for many at once.
 pub(crate) fn lines<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     let mut write = |line: T| writeln!(out, "{}", safe_but_label(line.as_ref()));
