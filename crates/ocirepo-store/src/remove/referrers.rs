@@ -55,6 +55,9 @@ pub(super) fn left_behind(
             }
         }
     }
+    if !left.unreadable.is_empty() {
+        return Ok(Cascade { unreadable: left.unreadable, ..Cascade::default() });
+    }
     let mut cascade = Cascade::default();
     let mut taken = HashSet::new();
     // Referrers that stay are remaining entries too, and may be indexes with children: a document
@@ -63,11 +66,6 @@ pub(super) fn left_behind(
     let mut about: HashMap<&Digest, Vec<usize>> = HashMap::new();
     let reaches: Vec<Reach> =
         open.iter().map(|referrer| Reach::of(repository, referrer.descriptor)).collect();
-    let staying = reaches.iter().chain([&left]);
-    let unreadable: Vec<String> = staying.flat_map(|reach| reach.unreadable.clone()).collect();
-    if !unreadable.is_empty() {
-        return Ok(Cascade { unreadable, ..Cascade::default() });
-    }
     for (number, (referrer, reach)) in open.iter().zip(&reaches).enumerate() {
         about.entry(&referrer.subject).or_default().push(number);
         for digest in &reach.reached {
@@ -95,7 +93,10 @@ pub(super) fn left_behind(
             }
         }
     }
-    Ok(cascade)
+    // What goes may name anything; what stays has to be known.
+    let staying = reaches.iter().enumerate().filter(|(number, _)| !taken.contains(number));
+    let unreadable: Vec<String> = staying.flat_map(|(_, reach)| &reach.unreadable).cloned().collect();
+    if unreadable.is_empty() { Ok(cascade) } else { Ok(Cascade { unreadable, ..Cascade::default() }) }
 }
 
 /// Positions of nameless referrers whose subject nothing else keeps alive. What is not listed, and is
@@ -224,18 +225,49 @@ mod tests {
     use crate::index::edit::Put;
     use crate::{InitOptions, Settings};
 
+    const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+
+    fn descriptor(media_type: &str, digest: &Digest, text: &str) -> String {
+        format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{}}}"#, text.len())
+    }
+
+    /// A referrer that is an index of an index that is not there.
     #[test]
-    fn nothing_is_an_orphan_while_an_index_cannot_be_read() {
-        const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-        const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+    fn what_cannot_be_read_holds_others_only_while_it_stays() {
         let dir = tempfile::tempdir().unwrap();
         let (repository, _) =
             Repository::init(dir.path(), InitOptions::default(), Settings::default()).unwrap();
         let lock = repository.lock_shared().unwrap();
         let ingest = lock.ingest().unwrap();
-        let descriptor = |media_type: &str, digest: &Digest, text: &str| {
-            format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{}}}"#, text.len())
+        let put = |media_type, text: &str| {
+            let digest = ingest.put_bytes(text.as_bytes()).unwrap();
+            let entry = Entry::for_descriptor(media_type, &digest, text.len() as u64, None);
+            (Put { entry, name: None, replace: false }, descriptor(media_type, &digest, text))
         };
+        let absent = descriptor(INDEX, &Digest::sha256(b"x"), "x");
+        let (one, about_one) = put(IMAGE, r#"{"schemaVersion":2,"layers":[]}"#);
+        let (other, _) = put(IMAGE, r#"{"schemaVersion":2,"layers":[],"x":1}"#);
+        let referrer = format!(r#"{{"schemaVersion":2,"manifests":[{absent}],"subject":{about_one}}}"#);
+        let (referrer, _) = put(INDEX, &referrer);
+        ingest.commit(&[one, other, referrer]).unwrap();
+
+        let document = repository.index().unwrap();
+        let goes = |removed: usize| left_behind(&repository, &document, &[removed]).unwrap();
+        let with_its_subject = goes(0);
+        assert_eq!(with_its_subject.taken.len(), 1);
+        assert!(with_its_subject.unreadable.is_empty());
+        let without = goes(1);
+        assert!(without.taken.is_empty() && without.unreadable.len() == 1);
+    }
+
+    #[test]
+    fn nothing_is_an_orphan_while_an_index_cannot_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let (repository, _) =
+            Repository::init(dir.path(), InitOptions::default(), Settings::default()).unwrap();
+        let lock = repository.lock_shared().unwrap();
+        let ingest = lock.ingest().unwrap();
         let child = r#"{"schemaVersion":2,"layers":[]}"#;
         let child_digest = ingest.put_bytes(child.as_bytes()).unwrap();
         let child = descriptor(IMAGE, &child_digest, child);
