@@ -4,10 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 
 use crate::digest::{Algorithm, Digest, Hasher};
+use crate::disk::BUFFER;
 use crate::hashing::PipelinedHasher;
-
-/// Large enough that the cost of a system call does not show.
-const BUFFER: usize = 256 << 10;
 
 /// To hash so many bytes takes longer than to start a thread by far.
 const WORTH_A_THREAD: u64 = 1 << 20;

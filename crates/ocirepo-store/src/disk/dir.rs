@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::Owner;
+use super::{BUFFER, Owner};
 use crate::error::{Error, Result};
 use crate::sabotage::Sabotage;
 
@@ -99,9 +99,6 @@ pub(crate) struct Dir {
     fd: OwnedFd,
     path: PathBuf,
 }
-
-/// Large enough that the cost of a system call does not show.
-const BUFFER: usize = 256 << 10;
 
 const DIR_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 

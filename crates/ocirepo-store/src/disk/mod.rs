@@ -14,6 +14,9 @@ mod share;
 mod staging;
 mod syncer;
 
+/// So much of a file is read at once, in bytes: the cost of a system call does not show.
+pub(crate) const BUFFER: usize = 256 << 10;
+
 pub(crate) use atomic::{clean_up, replace, write, write_synced};
 pub(crate) use dir::{Dir, Identity, Kind, Stat};
 pub use output::{OutputFile, SealedFile};

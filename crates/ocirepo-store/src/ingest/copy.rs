@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use super::{BlobWriter, Ingest, Staged};
 use crate::blob::hash_file;
 use crate::digest::{Algorithm, Digest};
-use crate::disk::{self, Dir, StagedFile, Stat};
+use crate::disk::{self, BUFFER, Dir, StagedFile, Stat};
 use crate::error::{Error, Result};
 use crate::repository::Repository;
 
@@ -19,9 +19,6 @@ pub enum Copying {
     /// The file itself, by a hard link; a copy where the file system refuses.
     Link,
 }
-
-/// So much is read at once.
-const BUFFER: usize = 256 << 10;
 
 /// The blob of another repository: `size` bytes of `digest`, as far as the file system tells.
 struct Original<'s> {
@@ -108,7 +105,7 @@ impl Ingest<'_> {
     /// A proven copy in staging.
     fn copied(&self, original: Original<'_>) -> Result<Staged> {
         if self.is_rehearsal() {
-            return self.written(BlobWriter::rehearsal(original.algorithm, &self.writers), original);
+            return self.written(BlobWriter::rehearsal(original.algorithm, self.staging.writers()), original);
         }
         let staging = self.staging.ensure()?;
         let (file, staged) = staging.create_file()?;
@@ -116,7 +113,7 @@ impl Ingest<'_> {
             let mut shared = staging.open(&staged)?.ok_or_else(|| Error::NotAFile { path: staged.path() })?;
             prove(&original, &mut shared, &staged).map(|()| original.staged(staged.clone()))
         } else {
-            let writer = BlobWriter::new((file, staged.clone()), original.algorithm, &self.writers);
+            let writer = BlobWriter::new((file, staged.clone()), original.algorithm, self.staging.writers());
             self.written(writer, original)
         };
         if made.is_err() {

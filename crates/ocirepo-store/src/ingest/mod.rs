@@ -32,7 +32,6 @@ pub use copy::Copying;
 pub(crate) use debris::{Debris, TMP, find_dead, remove_dead};
 pub(crate) use staging::Staging;
 pub use writer::BlobWriter;
-pub(crate) use writer::Writers;
 
 use crate::digest::{Algorithm, Digest};
 use crate::disk::{Kind, StagedFile, StagingDir, Syncer};
@@ -109,7 +108,6 @@ pub struct Ingest<'l> {
     repository: &'l Repository,
     // Declared before the staging directory: its threads end before the directory goes.
     syncer: Syncer,
-    writers: Writers,
     staging: Staging<'l>,
     /// Whether documents can be read again in a rehearsal too.
     keeps_documents: bool,
@@ -144,14 +142,7 @@ impl<'l> Ingest<'l> {
 
     fn new(repository: &'l Repository, apart: Option<PathBuf>) -> Self {
         let staging = Staging::new(repository, apart);
-        Self {
-            repository,
-            syncer: Syncer::new(),
-            writers: Writers::new(repository.jobs()),
-            staging,
-            keeps_documents: false,
-            state: Mutex::default(),
-        }
+        Self { repository, syncer: Syncer::new(), staging, keeps_documents: false, state: Mutex::default() }
     }
 }
 
@@ -198,7 +189,7 @@ impl Ingest<'_> {
     /// When no file can be made.
     pub fn writer(&self, algorithm: Algorithm) -> Result<BlobWriter> {
         if self.is_rehearsal() {
-            Ok(BlobWriter::rehearsal(algorithm, &self.writers))
+            Ok(BlobWriter::rehearsal(algorithm, self.staging.writers()))
         } else {
             self.spool(algorithm)
         }
@@ -209,7 +200,7 @@ impl Ingest<'_> {
     /// # Errors
     /// When no file can be made.
     pub fn spool(&self, algorithm: Algorithm) -> Result<BlobWriter> {
-        Ok(BlobWriter::new(self.staging.ensure()?.create_file()?, algorithm, &self.writers))
+        self.staging.writer(algorithm)
     }
 
     /// Stages and keeps a blob that is in memory.

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::debris::{TMP, remove_dead};
+use super::writer::{BlobWriter, Writers};
+use crate::digest::Algorithm;
 use crate::disk::StagingDir;
 use crate::error::Result;
 use crate::lock::holders;
@@ -21,16 +23,18 @@ pub(crate) struct Staging<'l> {
     apart: Option<PathBuf>,
     /// Whether the session holds `index.lock`: taking it a second time would wait for ourselves.
     holds_index_lock: AtomicBool,
+    writers: Writers,
     made: OnceLock<StagingDir>,
     making: Mutex<()>,
 }
 
 impl<'l> Staging<'l> {
-    pub(crate) const fn new(repository: &'l Repository, apart: Option<PathBuf>) -> Self {
+    pub(crate) fn new(repository: &'l Repository, apart: Option<PathBuf>) -> Self {
         Self {
             repository,
             apart,
             holds_index_lock: AtomicBool::new(false),
+            writers: Writers::new(repository.jobs()),
             made: OnceLock::new(),
             making: Mutex::new(()),
         }
@@ -61,6 +65,16 @@ impl<'l> Staging<'l> {
         }
         let made = self.make()?;
         Ok(self.made.get_or_init(|| made))
+    }
+
+    /// Begins a blob in a file of the directory.
+    pub(crate) fn writer(&self, algorithm: Algorithm) -> Result<BlobWriter> {
+        Ok(BlobWriter::new(self.ensure()?.create_file()?, algorithm, &self.writers))
+    }
+
+    /// Those who write blobs that come in.
+    pub(super) const fn writers(&self) -> &Writers {
+        &self.writers
     }
 
     fn make(&self) -> Result<StagingDir> {

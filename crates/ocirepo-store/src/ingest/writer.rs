@@ -18,7 +18,7 @@ const SETTLED: u64 = 4 << 20;
 
 /// How many write blobs of a session at the same time, and how many may.
 #[derive(Debug, Clone)]
-pub(crate) struct Writers {
+pub(super) struct Writers {
     count: Arc<AtomicUsize>,
     jobs: usize,
 }
@@ -60,12 +60,12 @@ pub struct BlobWriter {
 }
 
 impl BlobWriter {
-    pub(crate) fn new(file: (File, StagedFile), algorithm: Algorithm, writers: &Writers) -> Self {
+    pub(super) fn new(file: (File, StagedFile), algorithm: Algorithm, writers: &Writers) -> Self {
         Self { file: Some(file), ..Self::rehearsal(algorithm, writers) }
     }
 
     /// One that writes nothing.
-    pub(crate) fn rehearsal(algorithm: Algorithm, writers: &Writers) -> Self {
+    pub(super) fn rehearsal(algorithm: Algorithm, writers: &Writers) -> Self {
         let hasher = PipelinedHasher::new(algorithm);
         Self { file: None, hasher, size: 0, writers: writers.join() }
     }

@@ -11,7 +11,7 @@ use super::{BLOBS, PARTS, PENDING, PendingBundle, Place, Record, name_of};
 use crate::digest::{Algorithm, Digest};
 use crate::disk::{self, Dir, Kind, Owner, Syncer};
 use crate::error::{Error, Result};
-use crate::ingest::{BlobWriter, Ingest, Staged, Staging, TMP, Writers, remove_dead};
+use crate::ingest::{BlobWriter, Ingest, Staged, Staging, TMP, remove_dead};
 use crate::lock::{Shared, Writing};
 use crate::repository::Repository;
 
@@ -31,7 +31,6 @@ pub struct Pending<'l> {
     repository: &'l Repository,
     // Declared before the staging directory: its threads end before the directory goes.
     syncer: Syncer,
-    writers: Writers,
     staging: Staging<'l>,
     kept: Mutex<BTreeMap<Place, Staged>>,
 }
@@ -81,7 +80,6 @@ fn open<'l>(
         bundle,
         repository,
         syncer: Syncer::new(),
-        writers: Writers::new(repository.jobs()),
         staging: Staging::new(repository, None),
         kept: Mutex::default(),
     })
@@ -127,8 +125,7 @@ impl Pending<'_> {
     /// # Errors
     /// When no file can be made.
     pub fn writer(&self, algorithm: Algorithm) -> Result<BlobWriter> {
-        let file = self.staging.ensure()?.create_file()?;
-        Ok(BlobWriter::new(file, algorithm, &self.writers))
+        self.staging.writer(algorithm)
     }
 
     /// Takes over what was staged in `ingest` and is not kept there, to be kept here.
