@@ -1,31 +1,22 @@
-//! A stream in blocks of a fixed size, each of which knows what came before it and whether it is
-//! the last one.
+//! A stream in blocks of a fixed size, and buffers that are used again.
 
 use std::io::{self, Read};
+use std::sync::{Mutex, PoisonError};
 
-/// A piece of a stream.
-#[derive(Debug)]
-pub(super) struct Block {
-    bytes: Vec<u8>,
-    /// Where the block begins in `bytes`, behind what came before it.
-    start: usize,
-    is_last: bool,
-}
+/// Buffers that were used and can be again: memory that is fresh from the system costs more than to
+/// fill it.
+#[derive(Debug, Default)]
+pub(super) struct Buffers(Mutex<Vec<Vec<u8>>>);
 
-impl Block {
-    /// The bytes of the block.
-    pub(super) fn content(&self) -> &[u8] {
-        &self.bytes[self.start..]
+impl Buffers {
+    /// A buffer with whatever is in it, or an empty one.
+    pub(super) fn take(&self) -> Vec<u8> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
 
-    /// The end of what came before the block.
-    pub(super) fn before(&self) -> &[u8] {
-        &self.bytes[..self.start]
-    }
-
-    /// Whether the stream ends with it.
-    pub(super) const fn is_last(&self) -> bool {
-        self.is_last
+    /// Gives one back.
+    pub(super) fn give(&self, buffer: Vec<u8>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
     }
 }
 
@@ -34,43 +25,50 @@ impl Block {
 pub(super) struct Blocks<'r> {
     reader: &'r mut (dyn Read + Send),
     size: usize,
-    overlap: usize,
-    /// What the next block begins with: what came before it, and one byte that was read to see
-    /// whether there is a next block.
-    ahead: Option<Vec<u8>>,
+    buffers: &'r Buffers,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Start,
+    Between,
+    End,
 }
 
 impl<'r> Blocks<'r> {
-    /// Blocks that come with the last `overlap` bytes before them.
-    pub(super) fn new(reader: &'r mut (dyn Read + Send), size: usize, overlap: usize) -> Self {
-        Self { reader, size, overlap, ahead: Some(Vec::new()) }
-    }
-
-    fn block(&mut self, ahead: &[u8]) -> io::Result<Block> {
-        let start = ahead.len().saturating_sub(1);
-        let end = start + self.size;
-        let mut bytes = vec![0; end + 1];
-        bytes[..ahead.len()].copy_from_slice(ahead);
-        let filled = fill(self.reader, &mut bytes, ahead.len())?;
-        let is_last = filled <= end;
-        if !is_last {
-            self.ahead = Some(bytes[end.saturating_sub(self.overlap)..].to_vec());
-        }
-        bytes.truncate(filled.min(end));
-        Ok(Block { bytes, start, is_last })
+    /// Blocks in these buffers.
+    pub(super) fn new(reader: &'r mut (dyn Read + Send), size: usize, buffers: &'r Buffers) -> Self {
+        Self { reader, size, buffers, state: State::Start }
     }
 }
 
 impl Iterator for Blocks<'_> {
-    type Item = io::Result<Block>;
+    type Item = io::Result<Vec<u8>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.ahead.take().map(|ahead| self.block(&ahead))
+        if self.state == State::End {
+            return None;
+        }
+        let is_first = self.state == State::Start;
+        self.state = State::End;
+        let mut block = self.buffers.take();
+        block.resize(self.size, 0);
+        let filled = match fill(self.reader, &mut block) {
+            Ok(filled) => filled,
+            Err(error) => return Some(Err(error)),
+        };
+        if filled == self.size {
+            self.state = State::Between;
+        }
+        block.truncate(filled);
+        (filled > 0 || is_first).then_some(Ok(block))
     }
 }
 
 /// Reads until the buffer is full or the input ends; how much of the buffer is in use then.
-fn fill(reader: &mut dyn Read, buffer: &mut [u8], mut filled: usize) -> io::Result<usize> {
+fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
     while filled < buffer.len() {
         match reader.read(&mut buffer[filled..]) {
             Ok(0) => break,
@@ -86,26 +84,26 @@ fn fill(reader: &mut dyn Read, buffer: &mut [u8], mut filled: usize) -> io::Resu
 mod tests {
     use super::*;
 
-    fn blocks(bytes: &[u8], overlap: usize) -> Vec<(String, String, bool)> {
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        Blocks::new(&mut io::BufReader::with_capacity(2, bytes), 3, overlap)
-            .map(|block| block.unwrap())
-            .map(|block| (text(block.before()), text(block.content()), block.is_last()))
+    fn blocks(bytes: &[u8]) -> Vec<String> {
+        let buffers = Buffers::default();
+        buffers.give(b"used before".to_vec());
+        Blocks::new(&mut io::BufReader::with_capacity(2, bytes), 3, &buffers)
+            .map(|block| {
+                let block = block.unwrap();
+                let text = String::from_utf8(block.clone()).unwrap();
+                buffers.give(block);
+                text
+            })
             .collect()
     }
 
     #[test]
-    fn only_the_last_block_says_so() {
-        let block = |before: &str, content: &str, is_last| (before.to_owned(), content.to_owned(), is_last);
-        assert_eq!(blocks(b"", 2), [block("", "", true)]);
-        assert_eq!(blocks(b"ab", 2), [block("", "ab", true)]);
-        assert_eq!(blocks(b"abc", 2), [block("", "abc", true)]);
-        assert_eq!(blocks(b"abcd", 2), [block("", "abc", false), block("bc", "d", true)]);
-        assert_eq!(blocks(b"abcdef", 0), [block("", "abc", false), block("", "def", true)]);
-        assert_eq!(
-            blocks(b"abcdefg", 5),
-            [block("", "abc", false), block("abc", "def", false), block("bcdef", "g", true)]
-        );
+    fn every_byte_is_in_a_block_and_there_is_always_one() {
+        assert_eq!(blocks(b""), [""]);
+        assert_eq!(blocks(b"ab"), ["ab"]);
+        assert_eq!(blocks(b"abc"), ["abc"]);
+        assert_eq!(blocks(b"abcd"), ["abc", "d"]);
+        assert_eq!(blocks(b"abcdef"), ["abc", "def"]);
     }
 
     #[test]
@@ -117,8 +115,9 @@ mod tests {
             }
         }
         let mut reader = (&b"abcd"[..]).chain(Broken);
-        let mut blocks = Blocks::new(&mut reader, 3, 0);
-        assert_eq!(blocks.next().unwrap().unwrap().content(), b"abc");
+        let buffers = Buffers::default();
+        let mut blocks = Blocks::new(&mut reader, 3, &buffers);
+        assert_eq!(blocks.next().unwrap().unwrap(), b"abc");
         assert_eq!(blocks.next().unwrap().unwrap_err().raw_os_error(), Some(5));
         assert!(blocks.next().is_none());
     }

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use flate2::bufread::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use ocirepo_store::{Algorithm, Hasher};
 
 use super::*;
@@ -10,21 +10,20 @@ use crate::source::zstd_decoder;
 
 fn compress(content: &[u8], encoding: &str, jobs: usize) -> Vec<u8> {
     let mut out = Vec::new();
-    let result = encode(&mut Cursor::new(content), encoding.parse().unwrap(), jobs, &mut |bytes| {
-        out.extend_from_slice(bytes);
-        Ok::<(), String>(())
-    });
+    let result =
+        Encoder::default().encode(&mut Cursor::new(content), encoding.parse().unwrap(), jobs, &mut |bytes| {
+            out.extend_from_slice(bytes);
+            Ok::<(), String>(())
+        });
     result.unwrap();
     out
 }
 
-/// The content of one gzip member, or of zstd frames, with nothing behind.
+/// The content of gzip members, or of zstd frames, with nothing behind.
 fn decompress(bytes: &[u8]) -> Vec<u8> {
     let mut content = Vec::new();
     if bytes.starts_with(b"\x1f\x8b") {
-        let mut member = GzDecoder::new(bytes);
-        member.read_to_end(&mut content).unwrap();
-        assert!(member.into_inner().is_empty());
+        MultiGzDecoder::new(bytes).read_to_end(&mut content).unwrap();
     } else {
         zstd_decoder(bytes).unwrap().read_to_end(&mut content).unwrap();
     }
@@ -123,7 +122,7 @@ fn how_the_content_is_read_changes_nothing() {
     let content = mixture(Gzip::BLOCK + 5);
     let mut out = Vec::new();
     let encoding = "gzip".parse().unwrap();
-    let result = encode(&mut Dripping(&content), encoding, 2, &mut |bytes| {
+    let result = Encoder::default().encode(&mut Dripping(&content), encoding, 2, &mut |bytes| {
         out.extend_from_slice(bytes);
         Ok::<(), String>(())
     });
@@ -136,10 +135,10 @@ fn how_the_content_is_read_changes_nothing() {
 fn the_bytes_are_those_that_were_always_written() {
     let content = mixture(Zstd::BLOCK + 1_234_567);
     for (encoding, length, expected) in [
-        ("gzip:1", 1_500_000, "sha256:304f9842f58516e83638bc57d4dc530e318c1075a1c4e62949481f95e6d2e2fd"),
-        ("gzip:6", 1_500_000, "sha256:0c0da1766a7e91d9dcc1e375aa5f6c2863b959c707edb77f0c34efdaff588839"),
-        ("gzip:9", 1_500_000, "sha256:441f7b03febcd498b4866e263fe45ef7358bdce67341443fc313d826e062c3e5"),
-        ("zstd:3", content.len(), "sha256:57c981b6cfeca08843d9b3c3637a69a82dea2fd2284551b485783a18153e4b93"),
+        ("gzip:1", 1_500_000, "sha256:cea9938a6936b07ab4092a40ec95b5c6faba35582b5c9f2f36a748fbe0ea1907"),
+        ("gzip:6", 1_500_000, "sha256:ae155e253b01b86b0744061149d9c4970c119bd56a8a37658b7aa98b901f1704"),
+        ("gzip:9", 1_500_000, "sha256:fe3b6771caaaf5c584aefd7b735b6b92b2ee58169735a86e9799f43fbb9202fd"),
+        ("zstd:3", content.len(), "sha256:d5bb2b2b5bef4dbafa292c7354e21e594142a99566e07140c710b5a5fbe71004"),
         ("zstd:9", 1_500_000, "sha256:4674367bcdbc6211c53c7d24e4bfea710e4913dfc3627ea8eec7a1a6164ab606"),
         ("zstd:19", 300_000, "sha256:f12b90a8d2cc8a08b057ae9f6b993fe9d8d66250c2a4d9704b9d998841aa3c5e"),
     ] {
@@ -155,7 +154,7 @@ fn the_bytes_are_those_that_were_always_written() {
 
 #[test]
 fn an_empty_layer_is_a_whole_stream() {
-    assert_eq!(compress(b"", "gzip", 2), b"\x1f\x8b\x08\0\0\0\0\0\0\xff\x03\0\0\0\0\0\0\0\0\0");
+    assert_eq!(compress(b"", "gzip", 2), b"\x1f\x8b\x08\0\0\0\0\0\x04\xff\x01\0\0\xff\xff\0\0\0\0\0\0\0\0");
     assert_eq!(decompress(&compress(b"", "zstd", 2)), b"");
     assert!(!compress(b"", "zstd", 2).is_empty());
 }
@@ -170,7 +169,8 @@ fn an_error_of_the_reader_comes_out_as_it_is() {
     }
     for jobs in [1, 2, 8] {
         let mut reader = Cursor::new(noise(3 * Gzip::BLOCK)).chain(Broken);
-        let result = encode(&mut reader, "gzip".parse().unwrap(), jobs, &mut |_| Ok::<(), String>(()));
+        let result = Encoder::default()
+            .encode(&mut reader, "gzip".parse().unwrap(), jobs, &mut |_| Ok::<(), String>(()));
         assert!(matches!(result, Err(Stopped::Reader(error)) if error.raw_os_error() == Some(5)));
     }
 }
@@ -180,7 +180,7 @@ fn an_error_of_the_sink_stops_the_reading() {
     for jobs in [1, 2, 8] {
         let mut reader = io::repeat(7);
         let mut calls = 0;
-        let result = encode(&mut reader, "gzip".parse().unwrap(), jobs, &mut |_| {
+        let result = Encoder::default().encode(&mut reader, "gzip".parse().unwrap(), jobs, &mut |_| {
             calls += 1;
             if calls < 5 { Ok(()) } else { Err("full") }
         });

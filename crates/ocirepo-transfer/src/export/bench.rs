@@ -25,13 +25,7 @@ impl<'r> Bench<'r> {
     }
 
     pub(super) fn carrier(&self) -> Carrier<'_> {
-        Carrier {
-            content: &self.empty,
-            prefix: String::new(),
-            blobs: BlobNames::Layout,
-            ingest: &self.ingest,
-            progress: &Silent,
-        }
+        Carrier::new(&self.empty, (String::new(), BlobNames::Layout), &self.ingest, &Silent)
     }
 }
 

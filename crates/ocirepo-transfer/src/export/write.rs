@@ -15,7 +15,7 @@ use super::docker;
 use super::medium::Medium;
 use super::member::{Layer, Member, Source};
 use super::tar::{self, Kind};
-use crate::compress::{self, Encoding, Stopped};
+use crate::compress::{Encoding, Stopped};
 use crate::error::{Error, Result};
 use crate::import::carrier::Carrier;
 use crate::source::widen;
@@ -73,7 +73,7 @@ pub(super) fn compressed(
     let jobs = carrier.repository().jobs();
     thread::scope(|scope| {
         let encoder = scope.spawn(move || {
-            compress::encode(&mut reader, encoding, jobs, &mut |bytes| out.write_all(bytes)).map_err(
+            carrier.encoder.encode(&mut reader, encoding, jobs, &mut |bytes| out.write_all(bytes)).map_err(
                 |stopped| match stopped {
                     Stopped::Sink(error) | Stopped::Reader(error) | Stopped::Encoder(error) => error,
                 },

@@ -10,6 +10,7 @@ use ocirepo_store::parallel::largest_first;
 use ocirepo_store::{Digest, Hasher, Progress, Repository};
 
 use crate::archive::{Content, Member, paths, pour, read_whole};
+use crate::compress::Encoder;
 use crate::error::{Error, Result, escape};
 use crate::source::Bytes;
 
@@ -21,6 +22,7 @@ pub(crate) struct Carrier<'a> {
     pub(crate) blobs: BlobNames,
     pub(crate) ingest: &'a Ingest<'a>,
     pub(crate) progress: &'a dyn Progress,
+    pub(crate) encoder: Encoder,
 }
 
 /// How blobs are named in an archive.
@@ -41,6 +43,18 @@ pub(crate) enum Document {
     /// Too large to be one; it is a blob like any other.
     Data,
     Absent,
+}
+
+impl<'a> Carrier<'a> {
+    /// Carries what lies in a folder of the archive, with blobs that are named like this.
+    pub(crate) fn new(
+        content: &'a dyn Content,
+        (prefix, blobs): (String, BlobNames),
+        ingest: &'a Ingest<'a>,
+        progress: &'a dyn Progress,
+    ) -> Self {
+        Self { content, prefix, blobs, ingest, progress, encoder: Encoder::default() }
+    }
 }
 
 impl Carrier<'_> {

@@ -60,7 +60,7 @@ pub(crate) fn plan(
         "recognised"
     );
     let format = if recognised.is_dir() { "dir: directory" } else { format };
-    let carrier = Carrier { content, prefix: recognised.prefix, blobs: recognised.blobs, ingest, progress };
+    let carrier = Carrier::new(content, (recognised.prefix, recognised.blobs), ingest, progress);
     if let Some(toc) = &recognised.toc {
         base::check(&carrier, toc, options.verify_base)?;
     }

@@ -99,7 +99,7 @@ pub fn peek<R>(
     open(&ingest, source, &progress, |content, _, progress| {
         let recognised = recognise(content).map_err(|error| blame(content, error))?;
         let Recognised { prefix, toc, blobs, described } = recognised;
-        let carrier = Carrier { content, prefix, blobs, ingest: &ingest, progress };
+        let carrier = Carrier::new(content, (prefix, blobs), &ingest, progress);
         let bundle = toc.map(|toc| table::Bundle::new(toc, described.layout.as_ref()));
         let is_split = |toc: &Toc| toc.volumes > 1;
         let volume = bundle.as_ref().map(|bundle| &bundle.toc).filter(|toc| is_split(toc));

@@ -62,7 +62,7 @@ impl<'a> Opened<'a> {
             Some(Recognised { prefix, toc, blobs, described }) => (prefix, toc, blobs, Some(described)),
             None => (folder_of_blobs(content), None, BlobNames::Layout, None),
         };
-        let carrier = Carrier { content, prefix, blobs, ingest, progress };
+        let carrier = Carrier::new(content, (prefix, blobs), ingest, progress);
         Ok(Self { carrier, toc, described: Cell::new(described) })
     }
 

@@ -10,7 +10,7 @@ use std::io::{self, BufRead};
 use ocirepo_store::{Algorithm, Digest, Hasher, Progress, Unit};
 
 use super::Image;
-use crate::compress::{self, Encoding, Stopped};
+use crate::compress::{Encoding, Stopped};
 use crate::error::{Error, Result};
 use crate::export::member::{Layer, Member, Source};
 use crate::import::carrier::Carrier;
@@ -193,7 +193,7 @@ pub(in crate::export) fn pour(
         {
             None => copy(carrier, content, sink),
             Some(encoding) => {
-                compress::encode(content, encoding, jobs, sink).map_err(|stopped| match stopped {
+                carrier.encoder.encode(content, encoding, jobs, sink).map_err(|stopped| match stopped {
                     Stopped::Sink(error) => error,
                     Stopped::Reader(error) | Stopped::Encoder(error) => Error::read(carrier.label(), error),
                 })

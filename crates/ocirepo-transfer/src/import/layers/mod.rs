@@ -21,7 +21,7 @@ pub(crate) use unpack::{Sink, only_hash, unpack};
 use super::carrier::Carrier;
 use super::options::Layers;
 use crate::archive::{Member, paths};
-use crate::compress::{self, Encoding, Stopped};
+use crate::compress::{Encoding, Stopped};
 use crate::error::{Error, Result, escape};
 
 /// How a layer is stored.
@@ -168,12 +168,12 @@ impl Layering<'_> {
         let mut writer = carrier.ingest.writer(Algorithm::Sha256)?;
         let jobs = carrier.repository().jobs();
         let diff_id = source.unpack(carrier, algorithm, &mut |layer| {
-            compress::encode(layer, encoding, jobs, &mut |bytes| writer.push(bytes)).map_err(|stopped| {
-                match stopped {
+            carrier.encoder.encode(layer, encoding, jobs, &mut |bytes| writer.push(bytes)).map_err(
+                |stopped| match stopped {
                     Stopped::Sink(error) => error.into(),
                     Stopped::Reader(error) | Stopped::Encoder(error) => Error::read(carrier.label(), error),
-                }
-            })
+                },
+            )
         })?;
         let staged = writer.finish()?;
         let layer = Layer { digest: staged.digest().clone(), size: staged.size(), compression, diff_id };

@@ -75,7 +75,7 @@ pub(crate) fn take<'l>(
         });
     };
     check_options(content.label(), options)?;
-    let carrier = Carrier { content, prefix, blobs: BlobNames::Layout, ingest, progress };
+    let carrier = Carrier::new(content, (prefix, BlobNames::Layout), ingest, progress);
     let volume = Volume::read(&carrier, &toc).map_err(|error| blame(content, error))?;
     let record = record(&carrier, &toc)?;
     let waiting = ingest.repository().pending(&toc.id)?;
