@@ -78,6 +78,41 @@ impl BlobWriter {
         self.write_all(bytes).map_err(|error| Error::io("write", self.path(), error))
     }
 
+    /// Writes what `read` puts into the start of a buffer, which is `most` bytes or some large piece of
+    /// that, and says how much it was. Cheaper than [`Self::push`], which has to copy what is hashed on another thread.
+    ///
+    /// # Errors
+    /// Those of `read`, and [`Error::Io`] as for [`Self::push`].
+    pub fn pull<E: From<Error>>(
+        &mut self,
+        most: u64,
+        read: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let mut buffer = self.hasher.buffer(most);
+        let length = read(&mut buffer)?;
+        if let Some((file, staged)) = &mut self.file {
+            let written = file.write_all(&buffer[..length]);
+            written.map_err(|error| Error::io("write", staged.path(), error))?;
+        }
+        self.hasher.accept(buffer, length);
+        self.grow(length);
+        Ok(length)
+    }
+
+    /// Says that no other blob is written meanwhile, nor will be: from here on, this one is hashed on a
+    /// thread of its own. Otherwise that is found out after some MiB.
+    pub fn is_alone(&mut self) {
+        self.hasher.split();
+    }
+
+    fn grow(&mut self, length: usize) {
+        let before = self.size;
+        self.size += length as u64;
+        if before < SETTLED && self.size >= SETTLED && self.writers.0.leave_a_core() {
+            self.hasher.split();
+        }
+    }
+
     /// How many bytes were written.
     #[must_use]
     pub fn size(&self) -> u64 {
@@ -120,12 +155,8 @@ impl Write for BlobWriter {
             Some((file, _)) => file.write(bytes)?,
             None => bytes.len(),
         };
-        let before = self.size;
-        self.size += written as u64;
-        if before < SETTLED && self.size >= SETTLED && self.writers.0.leave_a_core() {
-            self.hasher.split();
-        }
         self.hasher.update(&bytes[..written]);
+        self.grow(written);
         Ok(written)
     }
 

@@ -7,7 +7,7 @@
 use std::io::Read;
 
 use ocirepo_store::graph::MAX_MANIFEST_SIZE;
-use ocirepo_store::ingest::{Ingest, Staged};
+use ocirepo_store::ingest::{BlobWriter, Ingest, Staged};
 use ocirepo_store::{Algorithm, Digest, Hasher, Progress};
 
 use super::headers::{Header, Headers, Kind};
@@ -17,6 +17,9 @@ use super::tar_file::{NO_MEMBERS, fault_of, trailing_warning};
 use super::{Content, Member, Place, buffer_for, paths};
 use crate::bundle::VOLUME;
 use crate::error::{Error, Result, escape};
+
+/// To hash so many bytes takes longer than to start a thread by far.
+const WORTH_A_THREAD: u64 = 1 << 20;
 
 /// The content of a member, as an index into the list of them.
 #[derive(Debug)]
@@ -94,7 +97,7 @@ impl<'i, 'l> Spool<'i, 'l> {
             None => {
                 let algorithm = digest.and_then(|digest| digest.algorithm()).unwrap_or(Algorithm::Sha256);
                 let mut writer = self.ingest.spool(algorithm)?;
-                self.pour(header, input, progress, &mut |chunk| Ok(writer.push(chunk)?))?;
+                self.stage(header, input, progress, &mut writer)?;
                 let staged = writer.finish()?;
                 self.ingest.sync_soon(&staged)?;
                 Held::Staged(staged)
@@ -120,21 +123,45 @@ impl<'i, 'l> Spool<'i, 'l> {
         let mut buffer = vec![0; buffer_for(header.size)];
         let mut done = 0;
         while done < header.size {
-            let wanted = usize::try_from(header.size - done).unwrap_or(usize::MAX).min(buffer.len());
-            let read = input
-                .read_from(header.offset + done, &mut buffer[..wanted])
-                .map_err(|error| Error::read(&self.label, error))?;
-            if read < wanted {
-                return Err(Error::Damaged {
-                    archive: self.label.clone(),
-                    reason: format!("it ends inside the member {}", escape(&header.name)),
-                });
-            }
+            let read = self.piece(header, done, input, &mut buffer)?;
             sink(&buffer[..read])?;
             progress.advance(read as u64);
             done += read as u64;
         }
         Ok(())
+    }
+
+    fn stage(
+        &self,
+        header: &Header,
+        input: &mut impl Input,
+        progress: &dyn Progress,
+        writer: &mut BlobWriter,
+    ) -> Result<()> {
+        if header.size > WORTH_A_THREAD {
+            writer.is_alone();
+        }
+        while writer.size() < header.size {
+            let done = writer.size();
+            let read = writer.pull(header.size - done, |buffer| self.piece(header, done, input, buffer))?;
+            progress.advance(read as u64);
+        }
+        Ok(())
+    }
+
+    /// What comes behind the first `done` bytes of a member: as much as there is room for.
+    fn piece(&self, header: &Header, done: u64, input: &mut impl Input, buffer: &mut [u8]) -> Result<usize> {
+        let wanted = usize::try_from(header.size - done).unwrap_or(usize::MAX).min(buffer.len());
+        let read = input
+            .read_from(header.offset + done, &mut buffer[..wanted])
+            .map_err(|error| Error::read(&self.label, error))?;
+        if read == wanted {
+            return Ok(read);
+        }
+        Err(Error::Damaged {
+            archive: self.label.clone(),
+            reason: format!("it ends inside the member {}", escape(&header.name)),
+        })
     }
 }
 
