@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Fewer small items than this are not worth a thread, nor to be handed out by themselves.
 const WORTH_A_THREAD: usize = 32;
 
+/// A thread takes about as long to start as it does to look at so many entries of index.json.
+const MANY: usize = 1024;
+
 /// Applies `work` to every item on up to `jobs` threads; results are in the order of the items.
 pub fn in_parallel<T: Sync, R: Send>(items: &[T], jobs: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let done = in_runs(items, jobs, |run| run.iter().map(&work).collect::<Vec<R>>());
@@ -16,6 +19,28 @@ pub fn in_parallel<T: Sync, R: Send>(items: &[T], jobs: usize, work: impl Fn(&T)
 pub fn in_runs<T: Sync, R: Send>(items: &[T], jobs: usize, work: impl Fn(&[T]) -> R + Sync) -> Vec<R> {
     let runs: Vec<&[T]> = items.chunks(WORTH_A_THREAD).collect();
     on_threads(&runs, jobs.min(items.len() / WORTH_A_THREAD), |run| work(run))
+}
+
+/// Applies a little work to each of very many items, a long stretch of them on each of up to `jobs`
+/// threads; results are in the order of the items.
+pub(crate) fn in_stretches<T: Sync, R: Send>(
+    items: &[T],
+    jobs: usize,
+    work: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    let jobs = jobs.min(items.len() / MANY).max(1);
+    let mut stretches = items.chunks(items.len().div_ceil(jobs).max(1));
+    let first = stretches.next().unwrap_or_default();
+    let mut done = Vec::with_capacity(items.len());
+    std::thread::scope(|scope| {
+        let others: Vec<_> =
+            stretches.map(|stretch| scope.spawn(|| stretch.iter().map(&work).collect::<Vec<R>>())).collect();
+        done.extend(first.iter().map(&work));
+        for other in others {
+            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+    });
+    done
 }
 
 /// Applies `work` to every item on exactly so many threads, for work worth it however few items

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::entry::Entry;
 use super::json::{self, Object};
+use crate::parallel::in_stretches;
 
 /// The largest index.json that is read, in bytes.
 pub const MAX_INDEX_SIZE: u64 = 64 << 20;
@@ -47,11 +48,12 @@ impl Document {
     /// What is wrong with it, when it cannot be trusted as a whole.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-        Self::read(&Arc::new(text.to_owned()))
+        Self::read(&Arc::new(text.to_owned()), 1)
     }
 
-    /// [`Document::parse`] of a text that is to be kept anyway: the entries are places in it.
-    pub(crate) fn read(text: &Arc<String>) -> Result<Self, String> {
+    /// [`Document::parse`] of a text that is to be kept anyway: the entries are places in it, found on
+    /// up to `jobs` threads.
+    pub(crate) fn read(text: &Arc<String>, jobs: usize) -> Result<Self, String> {
         if text.trim().is_empty() {
             return Err("it is empty".to_owned());
         }
@@ -70,8 +72,9 @@ impl Document {
         if list.len() > MAX_ENTRIES {
             return Err(format!("it has {} entries, more than {MAX_ENTRIES}", list.len()));
         }
-        let entry = |raw: &RawValue| Entry::read(text, json::place_of(raw.get(), text));
-        Ok(Self { members, entries: list.into_iter().map(entry).collect() })
+        let entry = |raw: &&RawValue| Entry::read(text, json::place_of(raw.get(), text));
+        let entries = in_stretches(&list, jobs, entry);
+        Ok(Self { members, entries })
     }
 
     /// The entries in order. Their order is data: readers take the first that fits.

@@ -14,6 +14,9 @@ const LAST_INDEX: &str = "last-index";
 /// What the line begins with that names what the newest index.json was made from.
 const BASE: &str = "from ";
 
+/// To hash so many bytes takes longer than to start a thread by far.
+const LARGE: usize = 1 << 20;
+
 /// The digests of the last index.json files of ours, newest first.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct History {
@@ -52,7 +55,7 @@ impl History {
     pub(crate) fn announce(dir: &Dir, next: &[u8], current: &[u8], base: &[u8], owner: Owner) -> Result<()> {
         let known = Self::read(Some(dir));
         // They are large, and mostly `current` is what the next one was made from.
-        let [next, current_digest] = [next, current].map(Digest::sha256);
+        let [next, current_digest] = digests([next, current]);
         let base = if base == current { current_digest.clone() } else { Digest::sha256(base) };
         let mut digests = vec![next];
         digests.extend(Some(current_digest).filter(|digest| known.ours.contains(digest)));
@@ -61,4 +64,15 @@ impl History {
         text.push_str(&format!("{BASE}{base}\n"));
         disk::replace(dir, LAST_INDEX, text.as_bytes(), owner)
     }
+}
+/// The digests of two files, side by side where that is worth a thread.
+fn digests([one, other]: [&[u8]; 2]) -> [Digest; 2] {
+    if one.len() < LARGE {
+        return [one, other].map(Digest::sha256);
+    }
+    std::thread::scope(|scope| {
+        let beside = scope.spawn(|| Digest::sha256(one));
+        let other = Digest::sha256(other);
+        [beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), other]
+    })
 }

@@ -129,7 +129,7 @@ impl Repository {
                 .read(INDEX, MAX_INDEX_SIZE)?
                 .ok_or_else(|| Error::Headless { path: self.path().to_owned(), missing: INDEX })?;
             let (reason, bytes) = match String::from_utf8(bytes).map(Arc::new) {
-                Ok(text) => match Document::read(&text) {
+                Ok(text) => match Document::read(&text, self.jobs()) {
                     Ok(document) => return Ok(Snapshot { document, text, identity: stat.identity }),
                     Err(reason) => (reason, text.as_bytes().to_vec()),
                 },

@@ -132,7 +132,8 @@ fn contents() -> Vec<String> {
 fn document(dice: &mut Dice) -> Document {
     let digest = Digest::sha256(b"a").to_string();
     let image_names = ["docker.io/library/one:1", "docker.io/library/two:1", "quay.io/one:2", "none"];
-    let ref_names = ["1", "2", "docker.io/library/one:1", "quay.io/one:2", "odd one", digest.as_str(), ""];
+    let ref_names = ["1", "2", "docker.io/library/one:1", "one:1", "library/two", "quay.io/one:2", "odd one"];
+    let ref_names = [&ref_names[..], &[digest.as_str(), ""]].concat();
     let mut entries = Vec::new();
     for _ in 0..dice.below(7) {
         let entry = Entry::new(crate::index::json::raw(dice.one_of(&contents())));
@@ -151,9 +152,10 @@ fn document(dice: &mut Dice) -> Document {
 }
 
 fn puts(dice: &mut Dice) -> Vec<Put> {
-    let mut names = ["one:1", "two:1", "three:1", "quay.io/one:2", "quay.io/two:2", "mirror.corp/one:1"]
-        .map(|text| Some(Name::parse(text).unwrap()))
-        .to_vec();
+    let mut names =
+        ["one:1", "two:1", "two", "three:1", "quay.io/one:2", "quay.io/two:2", "mirror.corp/one:1"]
+            .map(|text| Some(Name::parse(text).unwrap()))
+            .to_vec();
     names.push(Some(Name::parse(&format!("one@{}", Digest::sha256(b"a"))).unwrap()));
     names.push(Some(Name::Tag("1".to_owned())));
     names.push(Some(Name::Verbatim("odd one".to_owned())));

@@ -30,18 +30,45 @@ pub(super) struct Slots<'p> {
 /// What `puts` may ask for.
 struct Asked<'p> {
     names: HashSet<&'p Name>,
+    /// What the annotations of an entry must contain for it to have one of these names; `None` where
+    /// they are too many to look for.
+    words: Option<Vec<String>>,
     ref_names: HashSet<String>,
     digests: HashSet<Option<&'p str>>,
 }
+
+/// To make a name of two annotations takes as long as to look for so many words in them.
+const FEW: usize = 4;
 
 impl<'p> Asked<'p> {
     fn by(puts: &'p [Put], policy: RefPolicy) -> Self {
         let names: HashSet<&Name> = puts.iter().filter_map(|put| put.name.as_ref()).collect();
         Self {
+            words: (names.len() <= FEW).then(|| names.iter().map(|name| word_of(name)).collect()),
             ref_names: names.iter().filter_map(|name| name.ref_name(policy)).collect(),
             digests: puts.iter().map(|put| put.entry.digest_text()).collect(),
             names,
         }
+    }
+
+    /// Whether an entry can have one of the names. Cheap, and mostly right.
+    fn may_be_called_so(&self, entry: &Entry) -> bool {
+        let Some(words) = &self.words else { return true };
+        let texts = [entry.image_name(), entry.ref_name()];
+        texts.into_iter().flatten().any(|text| words.iter().any(|word| text.contains(word.as_str())))
+    }
+}
+
+/// What stands in a name however it is written: defaults are added before and behind it.
+fn word_of(name: &Name) -> String {
+    match name {
+        Name::Full(reference) => {
+            let repository = reference.repository();
+            let last = repository.rsplit('/').next().unwrap_or_default();
+            let tag = reference.tag().filter(|tag| *tag != "latest").map(|tag| format!(":{tag}"));
+            format!("{last}{}", tag.unwrap_or_default())
+        }
+        Name::Tag(text) | Name::Verbatim(text) => text.clone(),
     }
 }
 
@@ -153,6 +180,9 @@ impl<'p> Slots<'p> {
         if let Some(ref_name) = entry.ref_name().filter(|ref_name| asked.ref_names.contains(*ref_name)) {
             let holders = self.ref_names.entry(ref_name.to_owned()).or_default();
             holders.entry(digest_of(entry)).or_default().insert(position);
+        }
+        if !is_digest_asked && !asked.may_be_called_so(entry) {
+            return;
         }
         match entry.name() {
             Some(name) if asked.names.contains(name) => {
