@@ -91,9 +91,17 @@ impl Image {
                 }
                 continue;
             }
-            self.add_manifest(documents, descriptor, node.as_ref());
-            let edges = node.into_iter().flat_map(|node| node.edges);
-            open.extend(edges.filter_map(|edge| part(documents, edge)));
+            let proven = self.add_manifest(documents, descriptor, node.as_ref());
+            for edge in node.into_iter().flat_map(|node| node.edges) {
+                if edge.sized && proven.as_ref() == Some(&edge.descriptor.digest) {
+                    // It was read as a document a moment ago: no need to ask whether it is there.
+                    if sized.insert(edge.descriptor.digest.clone()) {
+                        self.total_size = self.total_size.saturating_add(edge.descriptor.size);
+                    }
+                } else {
+                    open.extend(part(documents, edge));
+                }
+            }
         }
     }
 
@@ -118,12 +126,22 @@ impl Image {
             .ok()
     }
 
-    fn add_manifest(&mut self, documents: &dyn Documents, descriptor: Descriptor, node: Option<&Node>) {
+    /// Adds a manifest; the digest of its config, if that was read as a blob and is what it should be.
+    fn add_manifest(
+        &mut self,
+        documents: &dyn Documents,
+        descriptor: Descriptor,
+        node: Option<&Node>,
+    ) -> Option<Digest> {
         let config = node.and_then(|node| node.linked(Link::Config).next()).cloned();
-        let platform = descriptor
-            .platform
-            .clone()
-            .or_else(|| config.as_ref().and_then(|config| platform_of(documents, config)));
+        let content = match (&descriptor.platform, &config) {
+            (None, Some(config)) => read_config(documents, config),
+            _ => None,
+        };
+        let of_config = content.as_deref().and_then(Platform::of_config);
+        let platform = descriptor.platform.clone().or(of_config);
+        let proven = config.as_ref().filter(|config| content.is_some() && config.data.is_none());
+        let proven = proven.map(|config| config.digest.clone());
         self.manifests.push(Manifest {
             platform,
             artifact_type: node.and_then(|node| node.artifact_type.clone()),
@@ -132,6 +150,7 @@ impl Image {
             is_present: node.is_some(),
             descriptor,
         });
+        proven
     }
 }
 
@@ -162,8 +181,8 @@ fn is_present(documents: &dyn Documents, descriptor: &Descriptor) -> bool {
     size == Some(descriptor.size)
 }
 
-/// The platform that an image config names. Configs of other types are not opened.
-fn platform_of(documents: &dyn Documents, config: &Descriptor) -> Option<Platform> {
+/// An image config. Configs of other types are not opened.
+fn read_config(documents: &dyn Documents, config: &Descriptor) -> Option<Vec<u8>> {
     let is_image_config = matches!(
         config.media_type.as_str(),
         "application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json"
@@ -179,7 +198,7 @@ fn platform_of(documents: &dyn Documents, config: &Descriptor) -> Option<Platfor
         embedded: config.data.as_deref(),
     };
     match documents.load(&wanted) {
-        Loaded::Content(bytes) => Platform::of_config(&bytes),
+        Loaded::Content(bytes) => Some(bytes),
         _ => None,
     }
 }
