@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{add, config, diff, export, gc, init, inspect, inventory, ls, rm, tag, verify, why};
+use crate::commands::{
+    add, completion, config, diff, export, gc, init, inspect, inventory, ls, man, rm, tag, verify, why,
+};
 use crate::exit::Code;
 use crate::render;
 
@@ -126,6 +128,8 @@ pub(crate) enum Command {
     Why(why::Args),
     Verify(verify::Args),
     Config(config::Args),
+    Completion(completion::Args),
+    Man(man::Args),
 }
 
 impl Command {
@@ -145,6 +149,8 @@ impl Command {
             Self::Why(_) => "why",
             Self::Verify(_) => "verify",
             Self::Config(_) => "config",
+            Self::Completion(_) => "completion",
+            Self::Man(_) => "man",
         }
     }
 }

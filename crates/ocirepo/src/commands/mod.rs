@@ -1,6 +1,7 @@
 //! The verbs, one file each: its words, what it calls, and how the result is shown.
 
 pub(crate) mod add;
+pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod diff;
 pub(crate) mod export;
@@ -10,6 +11,7 @@ pub(crate) mod inspect;
 pub(crate) mod inventory;
 mod look;
 pub(crate) mod ls;
+pub(crate) mod man;
 pub(crate) mod rm;
 pub(crate) mod tag;
 pub(crate) mod verify;
@@ -38,5 +40,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Code> {
         Command::Why(args) => why::run(args, context, verb),
         Command::Verify(args) => verify::run(args, context, verb),
         Command::Config(args) => config::run(args, context, verb),
+        Command::Completion(args) => completion::run(args),
+        Command::Man(args) => man::run(args),
     }
 }
