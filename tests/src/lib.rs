@@ -22,6 +22,7 @@
 //! | [`cli`] | running the `ocirepo` binary in a clean environment |
 //! | [`intake`] | a repository, sources to add to it, and what came of that |
 //! | [`unprivileged`] | running the binary as a user who may not write everywhere |
+//! | [`pages`], [`session`] | what the documentation shows, and running it as a reader would |
 //! | [`states`] | a repository in an odd state, before and after a command |
 //!
 //! Functions here panic when they fail: a failure of the testkit is a failure of the test.
@@ -44,7 +45,9 @@ pub mod large;
 pub mod layout;
 pub mod memory;
 pub mod noise;
+pub mod pages;
 pub mod producers;
+pub mod session;
 pub mod snapshot;
 pub mod states;
 pub mod tarball;

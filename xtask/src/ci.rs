@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 
 use crate::shell::{self, cargo};
-use crate::{demo, instructions, test, torture};
+use crate::{demo, docs, instructions, test, torture};
 
 /// What the README promises a newcomer.
 const README_COMMANDS: &[&str] = &["cargo xtask demo", "cargo xtask test"];
@@ -30,6 +30,7 @@ const STEPS: &[Step] = &[
     ("cargo doc", || {
         shell::run(cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
     }),
+    ("cargo xtask docs --check", || docs::run(&docs::Arguments::CHECK)),
     ("cargo xtask demo", demo::run),
     ("cargo xtask instructions", || instructions::run(&instructions::Arguments::default())),
     ("cargo xtask torture", || torture::run(&torture::Arguments::default())),

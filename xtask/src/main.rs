@@ -10,6 +10,7 @@ mod bench;
 mod ci;
 mod demo;
 mod deny;
+mod docs;
 mod fixtures;
 mod fuzz;
 mod instructions;
@@ -45,6 +46,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Hold the licences and the origin of all dependencies against deny.toml (needs cargo-deny)
     Deny(deny::Arguments),
+    /// Bring the pages up to date: verbs and options, and what commands print
+    Docs(docs::Arguments),
     /// Run the fuzz targets for a while (needs cargo-fuzz)
     Fuzz(fuzz::Arguments),
     /// Count the instructions of the main jobs, and hold them against limits (needs valgrind)
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Task::Fixtures(arguments) => fixtures::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Deny(arguments) => deny::run(&arguments),
+        Task::Docs(arguments) => docs::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Instructions(arguments) => instructions::run(&arguments),
         Task::Interop(arguments) => interop::run(&arguments),
