@@ -7,8 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::data::Data;
 use super::data::store::Store;
+use super::data::{Data, files};
 use super::suites::commands::Commands;
 use crate::shell;
 
@@ -33,9 +33,7 @@ impl Context {
         let lock = File::create(&lock).with_context(|| lock.display().to_string())?;
         lock.try_lock().with_context(|| format!("another bench runs in {}", directory.display()))?;
         // What an interrupted run left.
-        if work.exists() {
-            fs::remove_dir_all(&work).with_context(|| work.display().to_string())?;
-        }
+        files::remove(&work)?;
         fs::create_dir(&work)?;
         Ok(Self { data, commands, quick, rounds, work, _lock: lock })
     }
@@ -48,9 +46,7 @@ impl Context {
     /// An empty directory, whatever was in it.
     pub(super) fn fresh_scratch(&self, name: &str) -> Result<PathBuf> {
         let scratch = self.work.join(name);
-        if scratch.exists() {
-            fs::remove_dir_all(&scratch).with_context(|| scratch.display().to_string())?;
-        }
+        files::remove(&scratch)?;
         fs::create_dir(&scratch)?;
         Ok(scratch)
     }

@@ -124,11 +124,11 @@ fn run_in(scratch: &Path, job: Job, rounds: usize, gauge: Gauge<'_>) -> Result<O
             }
             measured[number].runs.push(run);
             if manner != Manner::WritesAhead {
-                remove(&place.dir)?;
+                files::remove(&place.dir)?;
             }
         }
     }
-    remove(scratch)?;
+    files::remove(scratch)?;
     Ok(Outcome { title, manner, measured, bars })
 }
 
@@ -174,13 +174,6 @@ fn prepare(contender: &Contender, place: &Place) -> Result<()> {
     fs::create_dir_all(place.tmp())?;
     if let Some(prepare) = &contender.prepare {
         prepare(place).context("cannot prepare")?;
-    }
-    Ok(())
-}
-
-fn remove(directory: &Path) -> Result<()> {
-    if directory.exists() {
-        fs::remove_dir_all(directory).with_context(|| directory.display().to_string())?;
     }
     Ok(())
 }

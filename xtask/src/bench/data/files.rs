@@ -1,10 +1,19 @@
 //! Counting, measuring and copying directories.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+
+/// Removes a directory with all that is in it, if there is one.
+pub(in crate::bench) fn remove(directory: &Path) -> Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done.with_context(|| directory.display().to_string()),
+    }
+}
 
 /// Bytes of all files in a directory, or of the file.
 pub(in crate::bench) fn size(path: &Path) -> Result<u64> {

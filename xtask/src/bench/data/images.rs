@@ -54,15 +54,17 @@ fn contents(layers: &[(u64, u64)], corpus: &mut Corpus, first_seed: u64) -> Vec<
     layers.iter().zip(first_seed..).map(content).collect()
 }
 
+/// What the image of 8 layers is called.
+pub(in crate::bench) const BIG_NAME: &str = "registry.example/bench/big:1";
+
 pub(super) fn big(plan: &Plan, place: &Path) -> Result<()> {
-    const NAME: &str = "registry.example/bench/big:1";
     let (raw, gzip) = (place.join("raw"), place.join("gzip"));
     fs::create_dir(&raw)?;
     fs::create_dir(&gzip)?;
     let layers = layer::write_all(&contents(&plan.layers, &mut Corpus::new()?, 1), &raw, &gzip)?;
-    forms::layout(&place.join("layout-raw"), &layers, Packing::Raw, &raw, NAME)?;
-    forms::layout(&place.join("layout-gzip"), &layers, Packing::Gzip, &gzip, NAME)?;
-    forms::docker_archive(&place.join("docker.tar"), &layers, &raw, NAME)?;
+    forms::layout(&place.join("layout-raw"), &layers, Packing::Raw, &raw, BIG_NAME)?;
+    forms::layout(&place.join("layout-gzip"), &layers, Packing::Gzip, &gzip, BIG_NAME)?;
+    forms::docker_archive(&place.join("docker.tar"), &layers, &raw, BIG_NAME)?;
     forms::oci_archive(&place.join("oci-gzip.tar"), &place.join("layout-gzip"))?;
     fs::remove_dir_all(raw)?;
     Ok(fs::remove_dir_all(gzip)?)

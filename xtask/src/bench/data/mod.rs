@@ -12,7 +12,7 @@
 mod corpus;
 pub(super) mod files;
 mod forms;
-mod images;
+pub(super) mod images;
 mod layer;
 pub(super) mod store;
 
@@ -70,6 +70,11 @@ impl Data {
     /// The numbers of images of the stores, ascending.
     pub(super) fn stores(&self) -> &'static [usize] {
         if self.quick { &[1_000, 10_000] } else { &[1_000, 10_000, 50_000] }
+    }
+
+    /// Those by which it is told how time grows: adding every image of one takes long.
+    pub(super) fn growing_stores(&self) -> &'static [usize] {
+        if self.quick { &[1_000, 4_000] } else { self.stores() }
     }
 
     /// The image of 8 layers.
@@ -143,9 +148,7 @@ impl Data {
             return Ok(place);
         }
         let part = self.root.join(format!("{name}.part"));
-        if part.exists() {
-            fs::remove_dir_all(&part).with_context(|| part.display().to_string())?;
-        }
+        files::remove(&part)?;
         fs::create_dir(&part)?;
         let start = Instant::now();
         eprint!("making {} … ", place.display());

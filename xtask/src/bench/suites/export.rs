@@ -6,12 +6,10 @@ use anyhow::Result;
 
 use super::super::bar::Bar;
 use super::super::context::Context;
-use super::super::data::{Big, files};
+use super::super::data::{Big, files, images::BIG_NAME};
 use super::super::job::{Job, Manner};
 use super::commands::sh;
 use super::yardsticks::{self, CAT, OPENSSL, cat, openssl};
-
-const NAME: &str = "registry.example/bench/big:1";
 
 pub(super) fn jobs(context: &Context) -> Result<Vec<Job>> {
     let big = context.data.big()?;
@@ -69,7 +67,7 @@ fn docker(context: &Context, big: &Big) -> Result<Job> {
     });
     let skopeo = commands.peer("skopeo", "skopeo copy oci: docker-archive:", move |commands, place| {
         let from = format!("oci:{}:1", layout.display());
-        commands.skopeo(place, &[], &from, &format!("docker-archive:{}:{NAME}", place.out().display()))
+        commands.skopeo(place, &[], &from, &format!("docker-archive:{}:{BIG_NAME}", place.out().display()))
     });
     let pigz = commands.limit(CAT, "pigz", "pigz -dc > FILE", move |commands, place| {
         let script = format!("{} -dc \"$@\" > \"$0\"", commands.peers.shell_words("pigz")?);

@@ -16,7 +16,7 @@ pub(super) fn jobs(context: &Context) -> Result<Vec<Job>> {
 
 fn add(context: &Context) -> Result<Job> {
     let mut job = Job::new("Add every image of a layout, one command", Manner::Writes).bar(LINEAR);
-    for &images in context.data.stores() {
+    for &images in context.data.growing_stores() {
         let store = context.data.store(images)?;
         let layout = store.layout.clone();
         let ours = context.commands.ours_into_new(format!("{images} images"), move |commands, place| {
@@ -29,7 +29,7 @@ fn add(context: &Context) -> Result<Job> {
 
 fn collect(context: &Context) -> Result<Job> {
     let mut job = Job::new("Collect garbage, 20 % of the blobs", Manner::WritesAhead).bar(LINEAR);
-    for &images in context.data.stores() {
+    for &images in context.data.growing_stores() {
         let store = context.data.store(images)?;
         let contender = Contender { label: format!("{images} images"), ..gc::ours(context) };
         job = job.with(gc::on_copies(contender, &store).units(images));
@@ -47,7 +47,7 @@ fn verify(context: &Context) -> Result<Job> {
 
 fn reads(context: &Context, title: &str, verb: &'static str) -> Result<Job> {
     let mut job = Job::new(title, Manner::Reads).bar(LINEAR);
-    for &images in context.data.stores() {
+    for &images in context.data.growing_stores() {
         let repository = context.store_for("ocirepo", &context.data.store(images)?)?;
         let blobs = repository.join("blobs");
         let ours = context
