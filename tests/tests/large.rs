@@ -8,7 +8,7 @@
 use std::env;
 use std::fs;
 use std::io::{self, Seek as _, SeekFrom, Write as _};
-use std::process::ChildStdin;
+use std::process::{ChildStdin, Command};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -129,7 +129,7 @@ fn a_large_layer_in_zstd_with_a_long_window() {
 fn a_large_layer_compressed_on_the_way() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let large = LargeArchive::new(layer_bytes(), Filling::Zeros, SizeField::Base256);
-    // Eight encoders: gzip works on blocks of 256 KiB, zstd on 8 MiB, eleven of them, and 4 MiB an encoder.
+    // Eight encoders: gzip works on blocks of 1 MiB, zstd on 8 MiB, eleven of them, and 4 MiB an encoder.
     for (layers, limit) in [("gzip", PLAIN), ("zstd", PLAIN + (11 * 8 + 8 * 4) * MIB)] {
         let ocirepo = repository();
         let path = ocirepo.scratch("large.tar");
@@ -171,6 +171,29 @@ fn a_large_layer_goes_out() {
         assert_within(peak, limit);
         assert_eq!(snapshot::tree(ocirepo.dir()), before, "{args:?}");
     }
+}
+
+/// A compressed layer goes out uncompressed in one pass, its size filled in behind it; beyond 8 GiB that takes
+/// more room than was left.
+#[test]
+fn a_large_layer_is_unpacked_on_the_way_out() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let large = LargeArchive::new(layer_bytes(), Filling::Zeros, SizeField::Base256);
+    let ocirepo = repository();
+    let path = ocirepo.scratch("large.tar");
+    large.write_sparse(&path).expect("the file can be written");
+    let path = path.to_str().expect("test paths are UTF-8");
+    ocirepo.run(&["add", path, "--layers", "gzip"]).ok();
+    fs::remove_file(path).expect("it is our own");
+    let running = ocirepo.spawn(&["export", "--type", "docker", "-o", path]);
+    let (output, peak) = wait_measured(running);
+    output.ok();
+    assert_within(peak, PLAIN);
+    assert!(fs::metadata(path).expect("it was written").len() > large.layer_size());
+    ocirepo.run(&["verify", path]).ok();
+    let listed = Command::new("tar").args(["tvf", path]).output().expect("tar is everywhere");
+    let size = format!(" {} ", large.layer_size());
+    assert!(listed.status.success() && String::from_utf8_lossy(&listed.stdout).contains(&size));
 }
 
 /// Every way to write the size of a member, on small ones.
