@@ -274,7 +274,8 @@ fn a_kill_leaves_the_old_or_the_new() {
     state.layout.delete(&b.layers[1].digest);
     let orphan = nowhere('7');
     state.layout.blob_as("sha256", digest::encoded(&orphan), b"orphan");
-    let args = ["verify", "--repair-from", &good, "--quarantine"];
+    // With events, so that it can be killed between two tasks as well.
+    let args = ["verify", "--repair-from", &good, "--quarantine", "--progress", "json"];
     let healed: Vec<&str> = vec![a.digest(), &a.layers[1].digest, &b.layers[1].digest];
     let mut kills = 0;
     for call in 1.. {

@@ -65,6 +65,8 @@ pub enum Error {
         query: String,
         /// The repository.
         path: PathBuf,
+        /// A few names that are there and like it, the likeliest first.
+        similar: Vec<String>,
     },
     /// No name matches the pattern.
     #[error("no image matches {pattern:?} in {}", path.display())]

@@ -139,16 +139,19 @@ impl Beside {
     }
 
     fn take(&mut self, mut bytes: &[u8]) {
-        while self.piece.len() + bytes.len() >= PIECE {
-            let (now, later) = bytes.split_at(PIECE - self.piece.len());
+        while !bytes.is_empty() {
+            let room = PIECE - self.piece.len();
+            let (now, later) = bytes.split_at(bytes.len().min(room));
+            self.piece.reserve_exact(room);
             self.piece.extend_from_slice(now);
-            let mut next = self.empty.try_recv().unwrap_or_default();
-            next.clear();
-            self.hand_over(Vec::new());
-            self.piece = next;
+            if now.len() == room {
+                let next = self.empty.try_recv().unwrap_or_default();
+                self.hand_over(Vec::new());
+                self.piece = next;
+                self.piece.clear();
+            }
             bytes = later;
         }
-        self.piece.extend_from_slice(bytes);
     }
 }
 

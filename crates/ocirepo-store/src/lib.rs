@@ -74,6 +74,7 @@ mod progress;
 pub mod remove;
 mod repository;
 mod sabotage;
+mod stop;
 pub mod verify;
 
 pub use digest::{Algorithm, Digest, Hasher};
@@ -81,6 +82,7 @@ pub use disk::{OutputFile, SealedFile};
 pub use error::{Error, ErrorKind, Result};
 pub use hashing::PipelinedHasher;
 pub use lock::Waiting;
-pub use naming::{Converted, Tagged, set_policy, tag};
-pub use progress::{Progress, Silent, Unit};
+pub use naming::{Converted, Tagged, rehearse_set_policy, rehearse_tag, set_policy, tag};
+pub use progress::{Item, Progress, Silent, Unit};
 pub use repository::{InitOptions, Initialised, OCI_LAYOUT_CONTENT, Repository, Scratch, Settings};
+pub use stop::{Hold, Stop, Stopped};

@@ -17,6 +17,38 @@ pub trait Progress: Sync {
     fn advance(&self, amount: u64);
     /// The current task has ended.
     fn end(&self);
+    /// Work on a part of the task begins: a blob by its digest, or a member of an archive by its name.
+    /// Several may be under way at once.
+    fn begin_item(&self, _item: &str) {}
+    /// Work on that part has ended.
+    fn end_item(&self, _item: &str) {}
+}
+
+/// A part of a task that is shown while it lasts. It ends when dropped, so that an error ends it too.
+#[must_use = "the part ends when this is dropped"]
+pub struct Item<'p> {
+    progress: &'p dyn Progress,
+    item: &'p str,
+}
+
+impl<'p> Item<'p> {
+    /// Begins it.
+    pub fn begin(progress: &'p dyn Progress, item: &'p str) -> Self {
+        progress.begin_item(item);
+        Self { progress, item }
+    }
+}
+
+impl Drop for Item<'_> {
+    fn drop(&mut self) {
+        self.progress.end_item(self.item);
+    }
+}
+
+impl std::fmt::Debug for Item<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Item").field(&self.item).finish()
+    }
 }
 
 /// Shows nothing.

@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use ocirepo_store::ingest::{Copying, Counts};
-use ocirepo_store::{Digest, Error, InitOptions, Repository, Settings};
+use ocirepo_store::{Digest, Error, InitOptions, Repository, Settings, Silent};
 
 fn repository(path: &Path) -> Repository {
     Repository::init(path, InitOptions::default(), Settings::default()).unwrap().0
@@ -32,7 +32,7 @@ fn copy(from: &Repository, to: &Repository, what: &(Digest, u64), copying: Copyi
     let _reading = from.lock_reading().unwrap();
     let lock = to.lock_shared().unwrap();
     let ingest = lock.ingest().unwrap();
-    ingest.copy(from, &what.0, what.1, copying)?;
+    ingest.copy(from, &what.0, what.1, copying, &Silent)?;
     Ok(ingest.commit(&[])?.counts)
 }
 
@@ -97,7 +97,7 @@ fn what_is_not_what_it_should_be_is_refused_and_nothing_is_kept() {
     let lock = to.lock_shared().unwrap();
     let ingest = lock.ingest().unwrap();
     for copying in [Copying::Copy, Copying::Link] {
-        let copy = |digest, size| ingest.copy(&from, digest, size, copying).unwrap_err();
+        let copy = |digest, size| ingest.copy(&from, digest, size, copying, &Silent).unwrap_err();
         assert!(matches!(copy(&digest, size), Error::DigestMismatch { expected, .. } if expected == digest));
         assert!(matches!(copy(&digest, size - 1), Error::SizeMismatch { found, .. } if found == size));
         assert!(matches!(copy(&absent, 6), Error::MissingBlob { .. }));
@@ -134,7 +134,7 @@ fn a_rehearsal_reads_it_and_writes_nothing() {
     for copying in [Copying::Copy, Copying::Link] {
         let reading = to.lock_reading().unwrap();
         let ingest = reading.rehearse(&spool);
-        ingest.copy(&from, &what.0, what.1, copying).unwrap();
+        ingest.copy(&from, &what.0, what.1, copying, &Silent).unwrap();
         assert_eq!(std::fs::read_dir(&spool).unwrap().count(), 0);
         assert_eq!(ingest.commit(&[]).unwrap().counts.new_bytes, what.1);
     }
@@ -152,7 +152,7 @@ fn blobs_are_brought_from_many_threads_at_once() {
     std::thread::scope(|scope| {
         for copying in [Copying::Copy, Copying::Link, Copying::Copy, Copying::Link] {
             let (ingest, from, what) = (&ingest, &from, &what);
-            scope.spawn(move || ingest.copy(from, &what.0, what.1, copying).unwrap());
+            scope.spawn(move || ingest.copy(from, &what.0, what.1, copying, &Silent).unwrap());
         }
     });
     assert_eq!(ingest.commit(&[]).unwrap().counts.new, 1);

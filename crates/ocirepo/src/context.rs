@@ -1,14 +1,15 @@
 //! What every verb needs: which repository, and how to talk.
 
-use std::io::IsTerminal;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use ocirepo_store::{Repository, Settings, Waiting};
+use ocirepo_store::{Repository, Settings, Stop, Waiting};
 
 use crate::exit::UsageError;
 use crate::options::{Color, Format, Global, Progress};
 use crate::progress::Reporter;
+use crate::terminal;
 
 /// The global flags, thought through.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub(crate) struct Context {
     pub(crate) verbose: u8,
     /// Whether to colour what goes to stderr.
     pub(crate) color: bool,
-    progress: Progress,
+    reporter: Reporter,
     settings: Settings,
 }
 
@@ -29,7 +30,8 @@ impl Context {
             Color::Always => true,
             Color::Never => false,
             Color::Auto => {
-                std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+                let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+                std::io::stderr().is_terminal() && !terminal::is_dumb() && !is_refused
             }
         };
         let mut settings = Settings::default();
@@ -43,7 +45,7 @@ impl Context {
             quiet: global.quiet,
             verbose: global.verbose,
             color,
-            progress: if global.quiet { Progress::None } else { global.progress },
+            reporter: Reporter::new(if global.quiet { Progress::None } else { global.progress }),
             settings,
         };
         context.start_logging();
@@ -91,7 +93,12 @@ impl Context {
 
     /// Somebody to be told how far the work is.
     pub(crate) fn reporter(&self) -> Reporter {
-        Reporter::new(self.progress)
+        self.reporter.clone()
+    }
+
+    /// Where the program is to be stopped when it is told to end.
+    pub(crate) fn stop(&self) -> &Stop {
+        &self.settings.stop
     }
 
     /// Prints a line to stderr, unless it was asked to be quiet.

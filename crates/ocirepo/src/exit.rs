@@ -118,8 +118,25 @@ fn hint_for(cause: &(dyn std::error::Error + 'static), repository: &Path) -> Opt
             "{}`ocirepo add --dry-run` lists what a source holds, each with its @N",
             read_as(wanted)
         )),
+        Some(transfer) if is_about(transfer, repository) => Some(HEAL.to_owned()),
         Some(transfer) => transfer_hint(transfer).map(str::to_owned),
         None => store_hint(cause.downcast_ref::<StoreError>()?, repository),
+    }
+}
+
+const HEAL: &str = "`ocirepo verify` lists all damage; `ocirepo verify --repair-from SOURCE` heals it from an archive or a \
+     repository that has the blobs";
+
+/// Whether something is damaged in the repository itself, rather than in a source.
+fn is_about(error: &TransferError, repository: &Path) -> bool {
+    match error {
+        TransferError::Damaged { archive, .. }
+        | TransferError::BadMember { archive, .. }
+        | TransferError::BadBlob { archive, .. }
+        | TransferError::BadSize { archive, .. }
+        | TransferError::BadLayer { archive, .. }
+        | TransferError::BadImage { archive, .. } => Path::new(archive) == repository,
+        _ => false,
     }
 }
 
@@ -233,10 +250,18 @@ fn unsupported_hint(what: &str) -> &'static str {
 }
 
 /// What to do when nothing has that name, saying how it was read.
-fn not_found_hint(query: &str) -> String {
-    let patterns =
-        if query.contains(['*', '?', '[']) { "patterns are for `export` and `rm --glob`; " } else { "" };
-    format!("{}{patterns}`ocirepo ls` lists what is there", read_as(query))
+fn not_found_hint(query: &str, similar: &[String]) -> String {
+    if query.contains(['*', '?', '[']) {
+        return "patterns are for `export` and `rm --glob`; `ocirepo ls` lists what is there".to_owned();
+    }
+    if query.starts_with("sha256:") {
+        return "of a digest, 7 hex digits or more are enough; `ocirepo ls --digests` lists what is there"
+            .to_owned();
+    }
+    match similar {
+        [] => format!("{}`ocirepo ls` lists what is there", read_as(query)),
+        _ => format!("{}did you mean {}?", read_as(query), similar.join(" or ")),
+    }
 }
 
 /// How a reference was read, if not as it was written.
@@ -250,6 +275,14 @@ fn read_as(query: &str) -> String {
 /// What to do about an error of the store, when `repository` is what -C names.
 fn store_hint(error: &StoreError, repository: &Path) -> Option<String> {
     if error.is_out_of_space() {
+        if let StoreError::Io { path, .. } = error
+            && path.starts_with(std::env::temp_dir())
+            && !path.starts_with(repository)
+        {
+            let hint =
+                "free some space, or set TMPDIR to a directory on a larger disk; the repository is as it was";
+            return Some(hint.to_owned());
+        }
         return Some(
             "the disk is full: free some space and try again; the repository is as it was".to_owned(),
         );
@@ -260,6 +293,9 @@ fn store_hint(error: &StoreError, repository: &Path) -> Option<String> {
         );
     }
     Some(match error {
+        StoreError::Io { action: "create", source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            "the directory that it is to be in has to be there".to_owned()
+        }
         StoreError::Unsettled { .. } => {
             "the change is made, as `ocirepo ls` shows; see what is wrong with the disk".to_owned()
         }
@@ -267,6 +303,12 @@ fn store_hint(error: &StoreError, repository: &Path) -> Option<String> {
         StoreError::NotARepository { path, .. } if path != repository => {
             "check the path: it has to be a repository, or for `export --type dir` a new or empty directory"
                 .to_owned()
+        }
+        StoreError::NotARepository { path, .. } if path.exists() && !path.is_dir() => {
+            "name the directory of a repository with -C".to_owned()
+        }
+        StoreError::NotARepository { path, .. } if path == Path::new(".") => {
+            "make this directory one with `ocirepo init`, or name another with -C".to_owned()
         }
         StoreError::NotARepository { path, .. } => {
             format!("make it one with `ocirepo -C {} init`, or name another with -C", path.display())
@@ -300,7 +342,7 @@ fn store_hint(error: &StoreError, repository: &Path) -> Option<String> {
                 .to_owned()
         }
         StoreError::UnsupportedVersion { .. } => "use a newer ocirepo; nothing was changed".to_owned(),
-        StoreError::NotFound { query, .. } => not_found_hint(query),
+        StoreError::NotFound { query, similar, .. } => not_found_hint(query, similar),
         StoreError::NoMatch { .. } => "`ocirepo ls --names` lists the names".to_owned(),
         StoreError::Ambiguous { .. } => {
             "say which one, as it is written there, or by its position as @N".to_owned()
@@ -331,11 +373,7 @@ fn store_hint(error: &StoreError, repository: &Path) -> Option<String> {
         }
         StoreError::BrokenManifest { .. }
         | StoreError::MissingBlob { .. }
-        | StoreError::SizeMismatch { .. } => {
-            "`ocirepo verify` lists all damage; `ocirepo verify --repair-from SOURCE` heals it from an archive or a \
-             repository that has the blobs"
-                .to_owned()
-        }
+        | StoreError::SizeMismatch { .. } => HEAL.to_owned(),
         StoreError::InvalidReference { .. } => {
             "a reference looks like docker.io/library/alpine:3.11".to_owned()
         }

@@ -3,7 +3,7 @@
 //! Events quote paths, names and the command lines of other processes. Each becomes one line, with
 //! nothing in it that a terminal would obey.
 
-use std::fmt;
+use std::{fmt, io};
 
 use anstyle::AnsiColor;
 use tracing::{Event, Level, Subscriber};
@@ -11,15 +11,29 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::render;
+use crate::{render, terminal};
 
 /// Has events of `level` and above printed to stderr.
 pub(crate) fn start(level: Level, color: bool) {
     tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Stderr)
         .event_format(Line { color })
         .init();
+}
+
+/// Takes whole lines, so that they do not end up behind one that is drawn.
+struct Stderr;
+
+impl io::Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        terminal::line(String::from_utf8_lossy(bytes).trim_end_matches('\n'));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// One event as a line.

@@ -8,10 +8,12 @@
 mod commands;
 mod context;
 mod exit;
+mod interrupt;
 mod logging;
 mod options;
 mod progress;
 mod render;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -21,8 +23,10 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let context = context::Context::new(&cli.global);
-    match commands::run(&cli.command, &context) {
-        Ok(code) => code.into(),
-        Err(error) => exit::report(&error, &context).into(),
+    if let Err(error) = interrupt::catch(context.stop().clone(), cli.command.interrupted()) {
+        tracing::debug!("signals are not caught: {error}");
     }
+    let code = commands::run(&cli.command, &context).unwrap_or_else(|error| exit::report(&error, &context));
+    interrupt::wait_if_ending();
+    code.into()
 }

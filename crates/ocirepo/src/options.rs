@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     add, completion, config, diff, export, gc, init, inspect, inventory, ls, man, rm, tag, verify, why,
 };
 use crate::exit::Code;
-use crate::render;
+use crate::{interrupt, render};
 
 /// Many container images in one plain OCI image layout directory.
 ///
@@ -104,7 +104,7 @@ pub(crate) enum Progress {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Color {
-    /// On a terminal, unless NO_COLOR is set
+    /// On a terminal, unless NO_COLOR is set or TERM is dumb
     #[default]
     Auto,
     /// Even in a pipe
@@ -155,6 +155,23 @@ impl Command {
     }
 }
 
+impl Command {
+    /// What to say when it is interrupted.
+    pub(crate) fn interrupted(&self) -> interrupt::State {
+        const UNCHANGED: &str = "the repository is as it was";
+        const CHANGED: &str = "the change was made already";
+        let (before, after) = match self {
+            Self::Add(_) => (UNCHANGED, "what was added before stays, and nothing of the rest came in"),
+            Self::Export(args) if args.is_to_stdout() => ("what was written is incomplete", CHANGED),
+            Self::Export(_) => ("nothing was exported", "the export was done already"),
+            Self::Gc(_) => (UNCHANGED, "no image has lost anything; `ocirepo gc` sweeps the rest"),
+            Self::Verify(_) => (UNCHANGED, "what was healed or moved aside before stays so"),
+            _ => (UNCHANGED, CHANGED),
+        };
+        interrupt::State { before, after }
+    }
+}
+
 /// The words of this command line. What is wrong with them is told here, and so is what `--help` and
 /// `--version` ask for.
 ///
@@ -162,15 +179,29 @@ impl Command {
 /// The exit code, when there is nothing more to do.
 pub(crate) fn parse() -> Result<Cli, ExitCode> {
     let words: Vec<OsString> = std::env::args_os().collect();
-    Cli::try_parse_from(&words).map_err(|error| {
+    let parse = |words: &[OsString]| {
+        let command = Cli::command().color(color_of(words));
+        command.try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches))
+    };
+    parse(&words).map_err(|error| {
         // The message quotes words as they are, and a pattern of the shell brings in names of files
         // that somebody else has chosen.
-        let safe = words.iter().map(|word| render::safe(&word.to_string_lossy()));
-        let error = Cli::try_parse_from(safe).err().unwrap_or(error);
+        let safe: Vec<OsString> =
+            words.iter().map(|word| render::safe(&word.to_string_lossy()).into()).collect();
+        let error = parse(&safe).err().unwrap_or(error);
         // Nobody is left to be told if that fails.
         let _ = error.print();
         if error.use_stderr() { Code::Usage.into() } else { Code::Ok.into() }
     })
+}
+
+/// The colour of what clap tells. It knows NO_COLOR and dumb terminals, and not our flag.
+fn color_of(words: &[OsString]) -> ColorChoice {
+    let is_never = |pair: &[OsString]| pair[0] == "--color" && pair[1] == "never";
+    match words.windows(2).any(is_never) || words.iter().any(|word| word == "--color=never") {
+        true => ColorChoice::Never,
+        false => ColorChoice::Auto,
+    }
 }
 
 /// A duration such as `90`, `90s`, `5m`, `1h30m` or `2d`; a bare number is seconds.

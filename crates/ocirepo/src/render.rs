@@ -9,6 +9,8 @@ use bytesize::ByteSize;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
+use crate::{interrupt, terminal};
+
 /// Writes a line to stdout, made safe for a terminal whatever is in it. A reader that has seen
 /// enough is no reason to stop half-way: the rest of the work is done, and its exit code is what it
 /// would have been.
@@ -18,6 +20,7 @@ pub(crate) fn line(text: &str) -> io::Result<()> {
 
 /// [`line()`] for many at once.
 pub(crate) fn lines<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) -> io::Result<()> {
+    interrupt::wait_if_ending();
     let mut out = BufWriter::new(io::stdout().lock());
     let mut write = |line: T| writeln!(out, "{}", safe_but_label(line.as_ref()));
     let written = lines.into_iter().try_for_each(&mut write);
@@ -33,6 +36,7 @@ fn unless_closed(written: io::Result<()>) -> io::Result<()> {
 
 /// Writes a value to stdout as JSON.
 pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
+    interrupt::wait_if_ending();
     unless_closed(writeln!(io::stdout().lock(), "{}", safe_json(&serde_json::to_string_pretty(value)?)))
 }
 
@@ -55,7 +59,8 @@ pub(crate) fn safe_json(text: &str) -> String {
 /// Writes a line to stderr, made safe for a terminal whatever is in it. Nobody is left to be told if
 /// that fails.
 pub(crate) fn line_to_stderr(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", safe_but_label(text));
+    interrupt::wait_if_ending();
+    terminal::line(&safe_but_label(text));
 }
 
 /// Text from outside, made safe for a terminal: control characters are shown as escapes, as are

@@ -10,6 +10,7 @@ use tempfile::{NamedTempFile, TempPath};
 
 use super::Dir;
 use crate::error::{Error, Result};
+use crate::stop::{Stop, Temporary};
 
 /// A file that is being written beside the place where it will be.
 ///
@@ -20,6 +21,7 @@ use crate::error::{Error, Result};
 pub struct OutputFile {
     path: PathBuf,
     to: To,
+    stopping: Option<Temporary>,
 }
 
 #[derive(Debug)]
@@ -58,7 +60,7 @@ impl OutputFile {
             }
             Err(_) => Self::beside(path, path)?,
         };
-        Ok(Self { path: path.to_owned(), to })
+        Ok(Self { path: path.to_owned(), to, stopping: None })
     }
 
     fn beside(path: &Path, target: &Path) -> Result<To> {
@@ -74,6 +76,16 @@ impl OutputFile {
             })
             .map_err(fail)?;
         Ok(To::File(file, target.to_owned()))
+    }
+
+    /// Has the hidden file removed when the program is stopped.
+    #[must_use]
+    pub fn removed_by(self, stop: &Stop) -> Self {
+        let stopping = match &self.to {
+            To::File(file, _) => Some(stop.removes(file.path())),
+            To::Direct(_) => None,
+        };
+        Self { stopping, ..self }
     }
 
     /// The path that was asked for.
@@ -110,7 +122,7 @@ impl OutputFile {
     /// # Errors
     /// When the file system refuses.
     pub fn seal(self) -> Result<SealedFile> {
-        let Self { path, to } = self;
+        let Self { path, to, stopping } = self;
         match to {
             To::Direct(file) => match file.sync_all() {
                 // Neither fifos nor terminals can be synced; disks and tapes can.
@@ -119,11 +131,12 @@ impl OutputFile {
                 {
                     Err(Error::io("sync", path, error))
                 }
-                _ => Ok(SealedFile { path, hidden: None }),
+                _ => Ok(SealedFile { path, hidden: None, _stopping: None }),
             },
             To::File(file, target) => {
                 file.as_file().sync_all().map_err(|error| Error::io("sync", &path, error))?;
-                Ok(SealedFile { path, hidden: Some((file.into_temp_path(), target)) })
+                let hidden = Some((file.into_temp_path(), target));
+                Ok(SealedFile { path, hidden, _stopping: stopping })
             }
         }
     }
@@ -135,6 +148,7 @@ pub struct SealedFile {
     path: PathBuf,
     /// Where it is, and where it is to be; `None` for what was written as it stands.
     hidden: Option<(TempPath, PathBuf)>,
+    _stopping: Option<Temporary>,
 }
 
 impl SealedFile {

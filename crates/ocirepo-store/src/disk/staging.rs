@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use super::{Dir, Owner, Stat};
 use crate::error::{Error, Result};
+use crate::stop::{Stop, Temporary};
 
 /// The file in a staging directory that says whose it is, and is locked while its session lives.
 pub(crate) const OWNER_FILE: &str = "owner";
@@ -28,6 +29,7 @@ pub(crate) struct StagingDir {
     dir: Dir,
     // Field order is drop order: the directory goes while the lock is still held.
     _temporary: TempDir,
+    _stopping: Temporary,
     _owner_lock: Option<File>,
     owner: Owner,
     counter: AtomicU64,
@@ -35,11 +37,11 @@ pub(crate) struct StagingDir {
 
 impl StagingDir {
     /// Makes a staging directory below `parent`; the caller holds `index.lock`. A failure leaves nothing.
-    pub(crate) fn create(parent: &Dir, description: &str, owner: Owner) -> Result<Self> {
-        Self::make(parent, description, owner).inspect_err(|_| super::clean_up(parent, NEW_OWNER_FILE))
+    pub(crate) fn create(parent: &Dir, description: &str, owner: Owner, stop: &Stop) -> Result<Self> {
+        Self::make(parent, description, owner, stop).inspect_err(|_| super::clean_up(parent, NEW_OWNER_FILE))
     }
 
-    fn make(parent: &Dir, description: &str, owner: Owner) -> Result<Self> {
+    fn make(parent: &Dir, description: &str, owner: Owner, stop: &Stop) -> Result<Self> {
         let fail = |action| move |error: io::Error| Error::io(action, parent.path(), error);
         let mut owner_lock = parent.create(NEW_OWNER_FILE, owner)?;
         let owner_path = || parent.path().join(NEW_OWNER_FILE);
@@ -53,6 +55,7 @@ impl StagingDir {
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .tempdir_in(parent.path())
             .map_err(fail("create a staging directory in"))?;
+        let stopping = stop.removes(temporary.path());
         // By its name in `parent`: what is on the path may have become a link meanwhile.
         let name = temporary.path().file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
         let opened = parent.open_own_dir(name)?.ok_or_else(|| io::ErrorKind::NotFound.into());
@@ -62,6 +65,7 @@ impl StagingDir {
         Ok(Self {
             dir,
             _temporary: temporary,
+            _stopping: stopping,
             _owner_lock: Some(owner_lock),
             owner,
             counter: AtomicU64::new(0),
@@ -69,12 +73,20 @@ impl StagingDir {
     }
 
     /// Makes a directory below `parent`, which is no repository, for nobody but this process.
-    pub(crate) fn create_apart(parent: &Path) -> Result<Self> {
+    pub(crate) fn create_apart(parent: &Path, stop: &Stop) -> Result<Self> {
         let fail = |error: io::Error| Error::io("create a temporary directory in", parent, error);
         let temporary = private_dir(parent).map_err(fail)?;
+        let stopping = stop.removes(temporary.path());
         let dir = Dir::open(temporary.path()).map_err(fail)?;
         let owner = dir.owner()?;
-        Ok(Self { dir, _temporary: temporary, _owner_lock: None, owner, counter: AtomicU64::new(0) })
+        Ok(Self {
+            dir,
+            _temporary: temporary,
+            _stopping: stopping,
+            _owner_lock: None,
+            owner,
+            counter: AtomicU64::new(0),
+        })
     }
 
     /// Creates a new file in here.

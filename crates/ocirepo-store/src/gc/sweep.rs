@@ -81,6 +81,7 @@ impl Plan {
         if !self.garbage.is_empty() {
             // The index before this one may name what goes now, and must not come back.
             place::settle(repository)?;
+            repository.stop().note_change();
         }
         progress.begin("sweeping", Unit::Items, Some(self.garbage.len() as u64));
         let mut algorithms = BTreeSet::new();

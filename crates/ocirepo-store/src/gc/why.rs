@@ -89,7 +89,10 @@ fn pick(known: &HashSet<&Digest>, query: &str, repository: &Repository) -> Resul
         known.iter().filter(|digest| long_enough && digest.encoded().starts_with(prefix)).copied().collect();
     fitting.sort_unstable();
     match fitting.as_slice() {
-        [] => Err(Error::NotFound { query: query.to_owned(), path: repository.path().to_owned() }),
+        [] => {
+            let (query, path) = (query.to_owned(), repository.path().to_owned());
+            Err(Error::NotFound { query, path, similar: Vec::new() })
+        }
         [one] => Ok((*one).clone()),
         several => Err(Error::Ambiguous {
             query: query.to_owned(),

@@ -115,6 +115,7 @@ impl Commit<'_> {
                 }
                 let placed = put_in_place(repository, &own, base.text.as_bytes(), document, bytes);
                 placed.inspect_err(|_| clean_up(repository, &own))?;
+                repository.stop().note_change();
             } else {
                 settle(repository)?;
             }

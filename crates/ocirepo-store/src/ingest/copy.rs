@@ -8,6 +8,7 @@ use crate::blob::hash_file;
 use crate::digest::{Algorithm, Digest};
 use crate::disk::{self, BUFFER, Dir, StagedFile, Stat};
 use crate::error::{Error, Result};
+use crate::progress::{Item, Progress, Silent};
 use crate::repository::Repository;
 
 /// What a copy of a blob has in common with the original.
@@ -27,6 +28,7 @@ struct Original<'s> {
     file: File,
     stat: Stat,
     dir: &'s Dir,
+    progress: &'s dyn Progress,
 }
 
 impl Ingest<'_> {
@@ -40,10 +42,19 @@ impl Ingest<'_> {
     /// [`Error::MissingBlob`]; [`Error::SizeMismatch`] and [`Error::DigestMismatch`] when it is not
     /// what it should be; [`Error::Unverifiable`] for a digest of an unknown algorithm; and when the
     /// file system refuses.
-    pub fn copy(&self, source: &Repository, digest: &Digest, size: u64, copying: Copying) -> Result<()> {
+    pub fn copy(
+        &self,
+        source: &Repository,
+        digest: &Digest,
+        size: u64,
+        copying: Copying,
+        progress: &dyn Progress,
+    ) -> Result<()> {
         if self.has(digest, size)? {
+            progress.advance(size);
             return Ok(());
         }
+        let _item = Item::begin(progress, digest.as_str());
         let missing = || Error::MissingBlob { digest: digest.clone() };
         let algorithm = digest.algorithm().ok_or_else(|| Error::Unverifiable { digest: digest.clone() })?;
         let dir = source.blobs().dir(algorithm.name())?.ok_or_else(missing)?;
@@ -51,7 +62,7 @@ impl Ingest<'_> {
         if stat.size != size {
             return Err(Error::SizeMismatch { digest: digest.clone(), expected: size, found: stat.size });
         }
-        let original = Original { digest, algorithm, file, stat, dir: &dir };
+        let original = Original { digest, algorithm, file, stat, dir: &dir, progress };
         let linked = if copying == Copying::Link { self.linked(&original)? } else { None };
         let staged = match linked {
             Some(staged) => staged,
@@ -73,7 +84,7 @@ impl Ingest<'_> {
             self.keep(Staged { digest: digest.clone(), size, file: None })?;
             return Ok(true);
         }
-        let original = Original { digest, algorithm, file, stat, dir };
+        let original = Original { digest, algorithm, file, stat, dir, progress: &Silent };
         let staged = match self.linked(&original)? {
             Some(staged) => staged,
             None => self.copied(original)?,
@@ -128,7 +139,10 @@ impl Ingest<'_> {
         loop {
             match original.file.read(&mut buffer) {
                 Ok(0) => return writer.finish_as(original.digest, original.stat.size),
-                Ok(read) => writer.push(&buffer[..read])?,
+                Ok(read) => {
+                    writer.push(&buffer[..read])?;
+                    original.progress.advance(read as u64);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(original.unreadable(error)),
             }
@@ -148,7 +162,7 @@ impl Original<'_> {
 
 /// Proves that `file`, which shares what the original is made of, is what its digest says.
 fn prove(original: &Original<'_>, file: &mut File, staged: &StagedFile) -> Result<()> {
-    let (found, size) = hash_file(file, original.algorithm, &|_| ())
+    let (found, size) = hash_file(file, original.algorithm, &|bytes| original.progress.advance(bytes))
         .map_err(|error| Error::io("read", staged.path(), error))?;
     let (digest, expected) = (original.digest.clone(), original.stat.size);
     if size != expected {

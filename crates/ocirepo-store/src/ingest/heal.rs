@@ -49,6 +49,7 @@ impl Ingest<'_> {
             let kept = self.state().kept.remove(digest).filter(|kept| kept.file.is_some());
             blobs.push((digest, kept.ok_or_else(|| Error::NotStaged { digest: digest.clone() })?));
         }
+        self.repository.stop().note_change();
         self.name_blobs(blobs.iter().map(|(digest, staged)| (*digest, staged.file.as_ref())))
     }
 

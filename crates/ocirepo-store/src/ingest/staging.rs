@@ -79,7 +79,7 @@ impl<'l> Staging<'l> {
 
     fn make(&self) -> Result<StagingDir> {
         if let Some(apart) = &self.apart {
-            return StagingDir::create_apart(apart);
+            return StagingDir::create_apart(apart, self.repository.stop());
         }
         let (own, owner) = self.repository.own_dir_for_writing()?;
         let _lock = if self.holds_index_lock.load(Ordering::Relaxed) {
@@ -89,7 +89,8 @@ impl<'l> Staging<'l> {
         };
         let tmp = own.ensure_own_dir(TMP, owner)?;
         remove_dead(&tmp)?;
-        StagingDir::create(&tmp, &holders::describe_self(self.repository.waiting()), owner)
+        let description = holders::describe_self(self.repository.waiting());
+        StagingDir::create(&tmp, &description, owner, self.repository.stop())
     }
 
     /// Removes what dead sessions left, unless that was done when the directory was made. The

@@ -30,6 +30,7 @@ use crate::disk::{Dir, Owner};
 use crate::error::Result;
 use crate::repository::Repository;
 use crate::sabotage::Sabotage;
+use crate::stop::Hold;
 pub use wait::Waiting;
 use wait::{Mode, acquire};
 
@@ -63,11 +64,12 @@ pub struct Reading<'r> {
     _lock: Option<File>,
 }
 
-/// The right to replace index.json.
+/// The right to replace index.json. A program that is told to end waits for it: see [`crate::Stop`].
 #[derive(Debug)]
 #[must_use = "the lock is released when this is dropped"]
 pub(crate) struct IndexLock {
     _lock: File,
+    _hold: Hold,
 }
 
 impl Deref for Shared<'_> {
@@ -133,7 +135,7 @@ pub(crate) fn exclusive<'r>(repository: &'r Repository, dir: &Dir, owner: Owner)
 
 pub(crate) fn index(repository: &Repository, dir: &Dir, owner: Owner) -> Result<IndexLock> {
     acquire(dir, INDEX_LOCK, owner, Mode::Exclusive.unless(Sabotage::NoIndexLock), repository.waiting())
-        .map(|lock| IndexLock { _lock: lock })
+        .map(|lock| IndexLock { _lock: lock, _hold: repository.stop().hold() })
 }
 
 /// `dir` is `.ocirepo/`, if there is one.

@@ -7,6 +7,7 @@
 pub(crate) mod policy;
 mod reference;
 mod resolve;
+mod similar;
 
 use std::fmt;
 

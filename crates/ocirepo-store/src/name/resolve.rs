@@ -7,6 +7,7 @@
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::index::{Document, Entry};
+use crate::name::similar::similar;
 use crate::name::{Name, Reference};
 use std::path::Path;
 
@@ -62,7 +63,8 @@ pub fn resolve(document: &Document, query: &str, repository: &Path) -> Result<Fo
             return found(by_prefix, true);
         }
     }
-    Err(Error::NotFound { query: query.to_owned(), path: repository.to_owned() })
+    let similar = similar(document, query);
+    Err(Error::NotFound { query: query.to_owned(), path: repository.to_owned(), similar })
 }
 
 /// Finds the entries whose name a pattern matches, by position; at least one.

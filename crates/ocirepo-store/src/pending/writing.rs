@@ -202,6 +202,7 @@ impl Pending<'_> {
                 staging.publish(file, &dirs[&below], &place.name())?;
             }
         }
+        self.repository.stop().note_change();
         settle(&bundle)?;
         kept.clear();
         Ok(())
@@ -297,6 +298,7 @@ fn remove(repository: &Repository, id: &Digest) -> Result<bool> {
     }
     let tmp = own.ensure_own_dir(TMP, owner)?;
     remove_dead(&tmp)?;
+    repository.stop().note_change();
     parent.rename(name, &tmp, OLD)?;
     parent.sync()?;
     disk::remove_tree(&tmp.path().join(OLD))?;

@@ -59,6 +59,28 @@ impl Repository {
         Ok((repository, outcome))
     }
 
+    /// What [`Repository::init`] would do. Nothing is written.
+    ///
+    /// # Errors
+    /// Those of [`Repository::init`], as far as they can be told.
+    pub fn rehearse_init(path: &Path, options: InitOptions, settings: Settings) -> Result<Initialised> {
+        if !path.exists() {
+            return Ok(Initialised::Created);
+        }
+        let repository = Self::open_dir(path, settings)?;
+        match layout::state(&repository.root)? {
+            State::Layout => Ok(Initialised::AlreadyThere),
+            State::Headless { missing } if !options.adopt => {
+                Err(Error::Headless { path: path.to_owned(), missing })
+            }
+            State::Headless { missing: INDEX } => {
+                Ok(Initialised::Adopted { images: super::adopt::find_images(&repository)?.entries().len() })
+            }
+            State::Headless { .. } => Ok(Initialised::Adopted { images: 0 }),
+            State::Nothing { .. } => Ok(Initialised::Created),
+        }
+    }
+
     /// Whether a repository can begin at `path`: there is nothing, or an empty directory, or one in which
     /// [`Repository::init`] was killed before there was anything in it.
     ///

@@ -33,6 +33,7 @@ use crate::index::{Document, MAX_INDEX_SIZE};
 use crate::lock::{self, Exclusive, IndexLock, Reading, Shared, Waiting};
 use crate::name::{self, Found, RefPolicy};
 use crate::sabotage::Sabotage;
+use crate::stop::Stop;
 
 /// The directory for our own files.
 const OCIREPO: &str = ".ocirepo";
@@ -44,12 +45,14 @@ pub struct Settings {
     pub waiting: Waiting,
     /// How many threads to use for hashing and reading.
     pub jobs: usize,
+    /// Where a program that is told to end does so.
+    pub stop: Stop,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let jobs = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Self { waiting: Waiting::default(), jobs }
+        Self { waiting: Waiting::default(), jobs, stop: Stop::default() }
     }
 }
 
@@ -293,6 +296,10 @@ impl Repository {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    pub(crate) fn stop(&self) -> &Stop {
+        &self.settings.stop
     }
 
     pub(crate) fn waiting(&self) -> &Waiting {

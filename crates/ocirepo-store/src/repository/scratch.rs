@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::{InitOptions, Repository, Settings};
 use crate::disk;
 use crate::error::{Error, Result};
+use crate::stop::Temporary;
 
 /// A repository that is removed when it is dropped.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ use crate::error::{Error, Result};
 pub struct Scratch {
     repository: Repository,
     directory: TempDir,
+    _stopping: Temporary,
 }
 
 impl Scratch {
@@ -30,9 +32,10 @@ impl Scratch {
     pub fn create(parent: &Path, settings: Settings) -> Result<Self> {
         let fail = |error: io::Error| Error::io("create a temporary directory in", parent, error);
         let directory = disk::private_dir(parent).map_err(fail)?;
+        let stopping = settings.stop.removes(directory.path());
         let (repository, _) =
             Repository::init(&directory.path().join("empty"), InitOptions::default(), settings)?;
-        Ok(Self { repository, directory })
+        Ok(Self { repository, directory, _stopping: stopping })
     }
 
     /// A directory for temporary files, which goes with the repository.

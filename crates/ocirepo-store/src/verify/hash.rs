@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use crate::disk::{Identity, Kind, Stat};
 use crate::error::{Error, Result};
 use crate::parallel::on_threads;
-use crate::progress::{Progress, Unit};
+use crate::progress::{Item, Progress, Unit};
 use crate::repository::Repository;
 
 /// What became of one blob.
@@ -120,6 +120,7 @@ pub(super) fn hash_blob(
     let Some((mut file, stat)) = repository.blobs().open(digest)? else {
         return Err(Error::MissingBlob { digest: digest.clone() });
     };
+    let _item = Item::begin(progress, digest.as_str());
     let (found, size) = blob::hash_file(&mut file, algorithm, &|bytes| progress.advance(bytes))
         .map_err(|error| Error::io("read", repository.blobs().path(digest), error))?;
     Ok(Some((found, size, stat.identity)))

@@ -82,6 +82,7 @@ fn move_aside(repository: &Repository, digest: &Digest, file: Identity) -> Resul
     if !is_file(&dir, digest.encoded(), file)? {
         return Ok(None);
     }
+    repository.stop().note_change();
     dir.rename(digest.encoded(), &target, &name)?;
     if !is_file(&target, &name, file)? {
         target.rename(&name, &dir, digest.encoded())?;

@@ -8,7 +8,7 @@ use std::io::Read;
 
 use ocirepo_store::graph::MAX_MANIFEST_SIZE;
 use ocirepo_store::ingest::{BlobWriter, Ingest, Staged};
-use ocirepo_store::{Algorithm, Digest, Hasher, Progress};
+use ocirepo_store::{Algorithm, Digest, Hasher, Item, Progress};
 
 use super::headers::{Header, Headers, Kind};
 use super::input::{Input, Stream};
@@ -80,15 +80,16 @@ impl<'i, 'l> Spool<'i, 'l> {
     fn take(&mut self, header: &Header, input: &mut impl Input, progress: &dyn Progress) -> Result<()> {
         if header.kind != Kind::File {
             self.table.insert(header, usize::MAX);
-            return self.pour(header, input, progress, &mut |_| Ok(()));
+            return self.pour(header, input, &mut |_| Ok(()));
         }
+        let _item = Item::begin(progress, &header.name);
         let name = paths::clean(&header.name);
         self.is_volume |= name.as_deref().is_some_and(|name| name.rsplit('/').next() == Some(VOLUME));
         let digest = name.and_then(|name| paths::blob_digest(&name));
         let held = match digest.as_ref().filter(|digest| self.is_held(digest, header.size)) {
             Some(digest) => {
                 let mut hasher = digest.algorithm().filter(|_| self.is_volume).map(Hasher::new);
-                self.pour(header, input, progress, &mut |chunk| {
+                self.pour(header, input, &mut |chunk| {
                     hasher.iter_mut().for_each(|hasher| hasher.update(chunk));
                     Ok(())
                 })?;
@@ -97,7 +98,7 @@ impl<'i, 'l> Spool<'i, 'l> {
             None => {
                 let algorithm = digest.and_then(|digest| digest.algorithm()).unwrap_or(Algorithm::Sha256);
                 let mut writer = self.ingest.spool(algorithm)?;
-                self.stage(header, input, progress, &mut writer)?;
+                self.stage(header, input, &mut writer)?;
                 let staged = writer.finish()?;
                 self.ingest.sync_soon(&staged)?;
                 Held::Staged(staged)
@@ -117,7 +118,6 @@ impl<'i, 'l> Spool<'i, 'l> {
         &self,
         header: &Header,
         input: &mut impl Input,
-        progress: &dyn Progress,
         sink: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
         let mut buffer = vec![0; buffer_for(header.size)];
@@ -125,26 +125,18 @@ impl<'i, 'l> Spool<'i, 'l> {
         while done < header.size {
             let read = self.piece(header, done, input, &mut buffer)?;
             sink(&buffer[..read])?;
-            progress.advance(read as u64);
             done += read as u64;
         }
         Ok(())
     }
 
-    fn stage(
-        &self,
-        header: &Header,
-        input: &mut impl Input,
-        progress: &dyn Progress,
-        writer: &mut BlobWriter,
-    ) -> Result<()> {
+    fn stage(&self, header: &Header, input: &mut impl Input, writer: &mut BlobWriter) -> Result<()> {
         if header.size > WORTH_A_THREAD {
             writer.is_alone();
         }
         while writer.size() < header.size {
             let done = writer.size();
-            let read = writer.pull(header.size - done, |buffer| self.piece(header, done, input, buffer))?;
-            progress.advance(read as u64);
+            writer.pull(header.size - done, |buffer| self.piece(header, done, input, buffer))?;
         }
         Ok(())
     }

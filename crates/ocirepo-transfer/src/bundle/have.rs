@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ocirepo_store::Digest;
+use ocirepo_store::{Digest, Progress};
 
 use super::Holdings;
 use crate::error::Result;
@@ -22,8 +22,8 @@ impl Have {
     ///
     /// # Errors
     /// As [`Holdings::read`].
-    pub fn read(path: &Path) -> Result<Self> {
-        Ok(Self { blobs: Holdings::read(&Source::parse(path))?.with_required() })
+    pub fn read(path: &Path, progress: &dyn Progress) -> Result<Self> {
+        Ok(Self { blobs: Holdings::read(&Source::parse(path), progress)?.with_required() })
     }
 
     /// Adds what somebody has. Where two sizes are given for a blob, one of them is wrong, and so the
@@ -85,6 +85,6 @@ mod tests {
         let blob = (Digest::sha256(b"a"), 1);
         let file = tempfile::NamedTempFile::new().unwrap();
         write_inventory(std::slice::from_ref(&blob), &mut file.as_file()).unwrap();
-        assert_eq!(Have::read(file.path()).unwrap(), Have::from_iter([blob]));
+        assert_eq!(Have::read(file.path(), &ocirepo_store::Silent).unwrap(), Have::from_iter([blob]));
     }
 }

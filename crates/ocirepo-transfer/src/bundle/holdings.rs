@@ -9,12 +9,13 @@ use std::io::{self, BufReader, Cursor, Read};
 
 use ocirepo_store::graph::closure;
 use ocirepo_store::index::{Document, Entry};
-use ocirepo_store::{Digest, Repository, Settings};
+use ocirepo_store::{Digest, Progress, Repository, Settings};
 
 use super::inventory::read_inventory;
 use super::{TOC, Toc, TocImage};
 use crate::archive::{Outline, is_tar, outline_of_file, outline_of_stream};
 use crate::error::{Error, Result, escape};
+use crate::import::task::{Counted, Task};
 use crate::source::{HEAD, Magic, Source, unwrap};
 
 const INDEX: &str = "index.json";
@@ -39,22 +40,30 @@ impl Holdings {
     /// # Errors
     /// When it is none of these, is damaged, or cannot be read; [`Error::UnknownBlobs`] for an archive
     /// that lists no blobs.
-    pub fn read(source: &Source) -> Result<Self> {
+    pub fn read(source: &Source, progress: &dyn Progress) -> Result<Self> {
         let label = source.to_string();
-        let Source::Path(path) = source else { return read_stream(io::stdin(), &label) };
+        let counted = |stream: Box<dyn Read + Send>, size: Option<u64>, begin: Vec<u8>| {
+            let _task = Task::reading(progress, &label, size);
+            progress.advance(begin.len() as u64);
+            read_stream(Cursor::new(begin).chain(Counted { stream, progress }), &label)
+        };
+        let Source::Path(path) = source else {
+            return counted(Box::new(io::stdin()), None, Vec::new());
+        };
         let fail = |error| Error::Read { archive: label.clone(), source: error };
         if fs::metadata(path).map_err(fail)?.is_dir() {
             return Self::of_repository(&Repository::open(path, Settings::default())?);
         }
         let file = File::open(path).map_err(fail)?;
-        if file.metadata().map_err(fail)?.is_file() {
+        let metadata = file.metadata().map_err(fail)?;
+        if metadata.is_file() {
             let head = head(&mut &file).map_err(fail)?;
             if Magic::of(&head) == Magic::Plain && is_tar(&head) {
                 return Self::of_archive(&outline_of_file(&file, &label, &wanted())?, &label);
             }
-            return read_stream(Cursor::new(head).chain(file), &label);
+            return counted(Box::new(file), Some(metadata.len()), head);
         }
-        read_stream(file, &label)
+        counted(Box::new(file), None, Vec::new())
     }
 
     /// What a repository holds: all its entries, and of the blobs that they need those that are there
@@ -167,9 +176,9 @@ fn images_of(entries: &[Entry]) -> Vec<TocImage> {
 mod tests {
     use std::io::Write as _;
 
-    use ocirepo_store::InitOptions;
     use ocirepo_store::index::edit::Put;
     use ocirepo_store::name::Name;
+    use ocirepo_store::{InitOptions, Silent};
 
     use super::super::{Required, TocBlob, write_inventory};
     use super::*;
@@ -188,7 +197,7 @@ mod tests {
     fn read(bytes: &[u8]) -> Result<Holdings> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
-        let from_file = Holdings::read(&Source::parse(file.path()));
+        let from_file = Holdings::read(&Source::parse(file.path()), &Silent);
         let label = Source::parse(file.path()).to_string();
         let from_stream = read_stream(bytes, &label);
         assert_eq!(format!("{from_file:?}"), format!("{from_stream:?}"));
@@ -267,7 +276,7 @@ mod tests {
         assert!(matches!(zip, Error::NotAnArchive { .. }), "{zip}");
         let text = read(b"hello\n").unwrap_err();
         assert!(matches!(text, Error::BadInventory { .. }), "{text}");
-        let absent = Holdings::read(&Source::parse("/nowhere/at/all")).unwrap_err();
+        let absent = Holdings::read(&Source::parse("/nowhere/at/all"), &Silent).unwrap_err();
         assert!(matches!(absent, Error::Read { .. }), "{absent}");
     }
 
@@ -295,7 +304,7 @@ mod tests {
         ingest.commit(&puts).unwrap();
         drop(lock);
 
-        let whole = Holdings::read(&Source::parse(dir.path())).unwrap();
+        let whole = Holdings::read(&Source::parse(dir.path()), &Silent).unwrap();
         assert_eq!(whole.images.as_ref().map(Vec::len), Some(2));
         assert_eq!(whole.blobs, expected.iter().flatten().map(|(d, s)| (d.clone(), *s)).collect());
         let document = repository.index().unwrap();

@@ -4,7 +4,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use ocirepo_store::Silent;
+use ocirepo_store::Progress;
 use ocirepo_store::ingest::Ingest;
 use ocirepo_store::lock::Reading;
 
@@ -24,8 +24,8 @@ impl<'r> Bench<'r> {
         Self { empty, ingest: lock.rehearse(Path::new("")) }
     }
 
-    pub(super) fn carrier(&self) -> Carrier<'_> {
-        Carrier::new(&self.empty, (String::new(), BlobNames::Layout), &self.ingest, &Silent)
+    pub(super) fn carrier<'c>(&'c self, progress: &'c dyn Progress) -> Carrier<'c> {
+        Carrier::new(&self.empty, (String::new(), BlobNames::Layout), &self.ingest, progress)
     }
 }
 

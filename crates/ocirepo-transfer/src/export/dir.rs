@@ -72,14 +72,10 @@ impl CopyPlan<'_> {
         let task = format!("copying to {}", ingest.repository().path().display());
         progress.begin(&task, Unit::Bytes, Some(total));
         let bench = Bench::new(self.lock);
-        let copied = bench.carrier().on_each(
+        let copied = bench.carrier(progress).on_each(
             &stored,
             |(_, size)| *size,
-            |(digest, size)| {
-                ingest.copy(self.lock, digest, *size, how.copying)?;
-                progress.advance(*size);
-                Ok(())
-            },
+            |(digest, size)| Ok(ingest.copy(self.lock, digest, *size, how.copying, progress)?),
         );
         progress.end();
         copied?;
@@ -87,7 +83,10 @@ impl CopyPlan<'_> {
             let entry = it.image.entry.clone();
             Put { name: entry.name().cloned(), entry, replace: how.replace }
         };
-        let committed = ingest.commit(&entries.iter().map(put).collect::<Vec<_>>())?;
+        progress.begin(&format!("{task}, syncing"), Unit::Items, None);
+        let committed = ingest.commit(&entries.iter().map(put).collect::<Vec<_>>());
+        progress.end();
+        let committed = committed?;
         let images = entries.iter().map(Sorted::exported).zip(committed.puts).collect();
         Ok(Copied { images, counts: committed.counts, warnings })
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ocirepo_store::index::{Document, Entry};
 use ocirepo_store::lock::Reading;
 use ocirepo_store::name::RefPolicy;
-use ocirepo_store::{Digest, Repository};
+use ocirepo_store::{Digest, Repository, Silent};
 
 use super::bench::Bench;
 use super::contents::{self, Blobs};
@@ -62,7 +62,7 @@ pub(super) fn gather(
         return Err(Error::NothingToExport { repository: lock.path().display().to_string() });
     }
     let bench = Bench::new(lock);
-    let carrier = bench.carrier();
+    let carrier = bench.carrier(&Silent);
     let mut graph = Graph::new(&carrier);
     let choice = choose::choose(lock, document, &mut graph, wanted, options)?;
     let mut blobs = contents::blobs(lock, &mut graph, &choice.reached, options)?;

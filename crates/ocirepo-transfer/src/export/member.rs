@@ -93,6 +93,14 @@ impl Member {
         if let Source::Late(layer) = &self.source { Some(layer) } else { None }
     }
 
+    /// How many bytes are read for its content: what is stored, in whatever form it is written.
+    pub(super) fn read(&self) -> u64 {
+        match &self.source {
+            Source::Layer(layer) | Source::Late(layer) => layer.stored,
+            _ => self.size,
+        }
+    }
+
     pub(super) fn is_file(&self) -> bool {
         matches!(self.kind(), Kind::File(_))
     }

@@ -125,7 +125,7 @@ pub fn plan_export<'r>(
     let Gathered { mut entries, blobs, made, mut warnings } = gathered;
     gather::refuse_sparse(lock, &blobs, options, &mut warnings)?;
     let bench = Bench::new(lock);
-    let carrier = bench.carrier();
+    let carrier = bench.carrier(progress);
     let (volumes, toc) = match (options.archive, options.volume_size) {
         (ArchiveType::Hybrid | ArchiveType::Oci, Some(limit)) => {
             let (volumes, toc) = volumes::split(&whole(&entries, &blobs, &made), limit)?;
@@ -159,8 +159,10 @@ impl Export<'_> {
     /// When a layer is not what it should be.
     pub fn sizes(&self, progress: &dyn Progress) -> Result<Vec<u64>> {
         let bench = Bench::new(self.lock);
-        let sizes =
-            self.volumes.iter().map(|members| size_of(&settled(&bench.carrier(), members, progress)?));
+        let sizes = self
+            .volumes
+            .iter()
+            .map(|members| size_of(&settled(&bench.carrier(progress), members, progress)?));
         sizes.collect()
     }
 
@@ -178,7 +180,7 @@ impl Export<'_> {
         done: &mut dyn FnMut(u32, W) -> Result<(), E>,
     ) -> Result<(), E> {
         let bench = Bench::new(self.lock);
-        let carrier = bench.carrier();
+        let carrier = bench.carrier(progress);
         let mut state = write::State::default();
         for (number, members) in (1..).zip(&self.volumes) {
             let (mut out, label) = next(number)?;
@@ -186,9 +188,12 @@ impl Export<'_> {
                 true => Cow::Borrowed(members.as_slice()),
                 false => settled(&carrier, members, progress)?,
             };
-            let is_settled = members.iter().all(|member| member.late().is_none());
-            let size = if is_settled { Some(size_of(&members)?) } else { None };
-            progress.begin(&format!("writing {label}"), Unit::Bytes, size);
+            let total = members.iter().map(Member::read).sum();
+            let part = match self.volumes.len() {
+                1 => String::new(),
+                volumes => format!(" ({number} of {volumes})"),
+            };
+            progress.begin(&format!("writing {label}{part}"), Unit::Bytes, Some(total));
             let written = match compress {
                 None => write::archive(&carrier, &members, &mut state, &mut out, &label, progress),
                 Some(encoding) => write::compressed(&carrier, &members, encoding, &mut out, &label, progress),

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread;
 
 use ocirepo_store::blob::VerifiedReader;
-use ocirepo_store::{Algorithm, Digest, Hasher, Progress};
+use ocirepo_store::{Algorithm, Digest, Hasher, Item, Progress};
 
 use super::docker;
 use super::medium::Medium;
@@ -104,17 +104,22 @@ fn write(
 ) -> Result<()> {
     let refused = |error| refused(label, error);
     if let Source::Late(layer) = &member.source {
-        return write_late(carrier, &member.name, layer, out, label, progress);
+        return write_late(carrier, &member.name, layer, out, label);
     }
     let header = tar::header(&member.name, member.kind()).map_err(refused)?;
     out.write_all(&header).map_err(refused)?;
+    let _item = member.is_file().then(|| Item::begin(progress, &member.name));
     let State { cut, sums } = state;
     let mut hasher = sums.as_ref().filter(|_| !is_named_by_sha256(member)).map(|_| sha256());
+    // What is unpacked is counted as it is stored.
+    let is_unpacked = matches!(member.source, Source::Layer(_));
     let mut give = |bytes: &[u8]| {
         if let Some(hasher) = &mut hasher {
             hasher.update(bytes);
         }
-        progress.advance(bytes.len() as u64);
+        if !is_unpacked {
+            progress.advance(bytes.len() as u64);
+        }
         out.write_all(bytes).map_err(refused)
     };
     match &member.source {
@@ -163,7 +168,6 @@ fn write_late(
     layer: &Layer,
     out: &mut Sink<'_>,
     label: &str,
-    progress: &dyn Progress,
 ) -> Result<()> {
     let refused = |error| refused(label, error);
     let begin = out.position;
@@ -173,7 +177,6 @@ fn write_late(
         let mut size = 0;
         docker::pour(carrier, layer, &mut |bytes| {
             size += bytes.len() as u64;
-            progress.advance(bytes.len() as u64);
             out.write_all(bytes).map_err(refused)
         })?;
         let end = out.position;

@@ -5,7 +5,7 @@
 
 use std::io::{self, Read as _};
 
-use ocirepo_store::Unit;
+use ocirepo_store::{Item, Unit};
 
 use super::carrier::Carrier;
 use crate::archive::buffer_for;
@@ -40,6 +40,7 @@ pub(super) fn check(carrier: &Carrier<'_>, toc: &Toc, hash: bool) -> Result<()> 
 }
 
 fn is_sound(carrier: &Carrier<'_>, blob: &Required) -> Result<bool> {
+    let _item = Item::begin(carrier.progress, blob.digest.as_str());
     let mut reader = carrier.repository().read_blob(&blob.digest, Some(blob.size))?;
     let mut buffer = vec![0; buffer_for(blob.size)];
     loop {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ocirepo_store::graph::{Class, Descriptor, Loaded, MAX_MANIFEST_SIZE, Wanted};
 use ocirepo_store::ingest::Ingest;
 use ocirepo_store::parallel::largest_first;
-use ocirepo_store::{Digest, Hasher, Progress, Repository};
+use ocirepo_store::{Digest, Hasher, Item, Progress, Repository};
 
 use crate::archive::{Content, Member, paths, pour, read_whole};
 use crate::compress::Encoder;
@@ -165,8 +165,10 @@ impl Carrier<'_> {
             return Ok(());
         }
         if let Some(staged) = member.staged().filter(|staged| staged.digest() == digest) {
+            self.progress.advance(size);
             return Ok(self.ingest.keep(staged.clone())?);
         }
+        let _item = Item::begin(self.progress, digest.as_str());
         if self.content.bring_into(self.ingest, digest, size)? {
             self.progress.advance(size);
             return Ok(());
@@ -187,6 +189,7 @@ impl Carrier<'_> {
 
     /// The digest of a member, without staging it.
     pub(crate) fn hash(&self, member: &Member, mut hasher: Hasher) -> Result<Digest> {
+        let _item = Item::begin(self.progress, &member.name);
         pour(self.content, member, &mut |chunk| {
             hasher.update(chunk);
             self.progress.advance(chunk.len() as u64);

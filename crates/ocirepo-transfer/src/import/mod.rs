@@ -46,6 +46,7 @@ use crate::source::Source;
 use open::Opened;
 pub use options::{ImportOptions, Layers, PlatformPattern, Select, Untagged};
 use plan::Plan;
+use task::Task;
 use volumes::Taken;
 pub use volumes::{PendingVolumes, WaitingBundle, complete_waiting, find_waiting, waiting_bundles};
 
@@ -96,6 +97,7 @@ pub fn import(
     progress: &dyn Progress,
 ) -> Result<Imported> {
     let opened = open::source(&ingest, source, options, progress)?;
+    let _task = Task::syncing(progress, &source.to_string());
     finish(ingest, opened, options)
 }
 
@@ -112,6 +114,7 @@ pub fn import_stream(
     progress: &dyn Progress,
 ) -> Result<Imported> {
     let opened = open::stream(&ingest, stream, label, options, progress)?;
+    let _task = Task::syncing(progress, label);
     finish(ingest, opened, options)
 }
 

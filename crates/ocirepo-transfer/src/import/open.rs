@@ -6,12 +6,12 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use ocirepo_store::ingest::Ingest;
-use ocirepo_store::{Progress, Repository, Settings, Silent, Unit};
+use ocirepo_store::{Progress, Repository, Settings};
 
 use super::options::ImportOptions;
 use super::plan::{Plan, plan};
 use super::recognise::recognise;
-use super::task::Task;
+use super::task::{Counted, Task};
 use super::volumes::{self, Taken, blame};
 use crate::archive::{Content, Directory, Spool, TarFile};
 use crate::error::{Error, Result};
@@ -48,7 +48,7 @@ pub(crate) fn stream<'l>(
     options: &ImportOptions,
     progress: &dyn Progress,
 ) -> Result<Opened<'l>> {
-    spool(ingest, stream, label, progress, |content, format, progress, whole| {
+    spool(ingest, stream, None, label, progress, |content, format, progress, whole| {
         whole.map_err(|error| blame(content, error))?;
         take(ingest, content, format, options, progress)
     })
@@ -99,7 +99,7 @@ pub(crate) fn open_as_far<R>(
     let label = source.to_string();
     let Source::Path(path) = source else {
         widen(io::stdin());
-        return spool(ingest, &mut io::stdin(), &label, progress, look);
+        return spool(ingest, &mut io::stdin(), None, &label, progress, look);
     };
     let fail = |error| Error::Read { archive: label.clone(), source: error };
     let metadata = fs::metadata(path).map_err(fail)?;
@@ -109,12 +109,14 @@ pub(crate) fn open_as_far<R>(
     let mut file = File::open(path).map_err(fail)?;
     if !metadata.is_file() {
         widen(&file);
-        return spool(ingest, &mut file, &label, progress, look);
+        return spool(ingest, &mut file, None, &label, progress, look);
     }
     let mut head = [0; HEAD];
     let read = file.read_at(&mut head, 0).map_err(fail)?;
     match Magic::of(&head[..read]) {
-        magic if magic.is_compressed() => spool(ingest, &mut file, &label, progress, look),
+        magic if magic.is_compressed() => {
+            spool(ingest, &mut file, Some(metadata.len()), &label, progress, look)
+        }
         magic => {
             refuse(magic, &label)?;
             let (tar, scanned) = TarFile::scan(file, label);
@@ -126,16 +128,16 @@ pub(crate) fn open_as_far<R>(
 fn spool<R>(
     ingest: &Ingest<'_>,
     stream: &mut (dyn Read + Send),
+    size: Option<u64>,
     label: &str,
     progress: &dyn Progress,
     look: impl FnOnce(&dyn Content, &'static str, &dyn Progress, Result<()>) -> Result<R>,
 ) -> Result<R> {
-    let stream: Bytes<'_> = unwrap(stream, label)?;
-    let task = Task::begin(progress, label, Unit::Bytes, None);
+    let task = Task::reading(progress, label, size);
+    let stream: Bytes<'_> = unwrap(Counted { stream, progress }, label)?;
     let (spool, read) = Spool::read(stream, label.to_owned(), ingest, progress);
     drop(task);
-    // Whatever is left to do was counted when it came in.
-    look(&spool, ARCHIVE, &Silent, read)
+    look(&spool, ARCHIVE, progress, read)
 }
 
 fn directory<R>(

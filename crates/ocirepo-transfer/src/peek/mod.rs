@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use ocirepo_store::graph::{Documents, Loaded, Wanted};
 use ocirepo_store::index::Document;
-use ocirepo_store::{Digest, Progress, Scratch, Settings, Unit};
+use ocirepo_store::{Digest, Progress, Scratch, Settings, Stop, Unit};
 
 use self::held::Held;
 use crate::bundle::{Required, Toc};
@@ -34,6 +34,8 @@ pub struct PeekOptions {
     pub temporary: PathBuf,
     /// How many threads to use.
     pub jobs: usize,
+    /// Where a program that is told to end does so.
+    pub stop: Stop,
 }
 
 /// An archive that is looked into. Its documents can be loaded, and its blobs asked for.
@@ -91,7 +93,7 @@ pub fn peek<R>(
     progress: &dyn Progress,
     look: impl FnOnce(&Peeked<'_>) -> R,
 ) -> Result<R> {
-    let settings = Settings { jobs: options.jobs, ..Settings::default() };
+    let settings = Settings { jobs: options.jobs, stop: options.stop.clone(), ..Settings::default() };
     let scratch = Scratch::create(&options.temporary, settings)?;
     let lock = scratch.lock_reading()?;
     let ingest = lock.rehearse(scratch.directory()).keeping_documents();
@@ -125,5 +127,13 @@ impl Progress for Reading<'_> {
 
     fn end(&self) {
         self.0.end();
+    }
+
+    fn begin_item(&self, item: &str) {
+        self.0.begin_item(item);
+    }
+
+    fn end_item(&self, item: &str) {
+        self.0.end_item(item);
     }
 }

@@ -32,21 +32,29 @@ enum Setting {
         /// full or tag
         #[arg(value_name = "POLICY")]
         policy: Option<RefPolicy>,
+        /// Only show what would be rewritten
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
 }
 
 pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     let repository = context.open(verb)?;
-    let Some(Setting::RefPolicy { policy: Some(policy) }) = args.setting else {
+    let Some(Setting::RefPolicy { policy: Some(policy), dry_run }) = args.setting else {
         let policy = repository.policy(&repository.index()?)?;
         return show(policy, args.setting.is_none(), context);
     };
-    let converted = ocirepo_store::set_policy(&repository.lock_shared()?, policy)?;
+    let converted = if dry_run {
+        ocirepo_store::rehearse_set_policy(&repository.lock_reading()?, policy)?
+    } else {
+        ocirepo_store::set_policy(&repository.lock_shared()?, policy)?
+    };
     for name in &converted.unchanged {
         context.warn(&format!("{name} is the same under both policies: it has no full form"));
     }
     if context.format == Format::Json {
         render::json(&json!({
+            "dryRun": dry_run,
             "refPolicy": policy.as_str(),
             "previous": converted.from.as_str(),
             "renamed": converted.renamed,
@@ -54,7 +62,11 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
         }))?;
     } else {
         let names = render::count(converted.renamed as u64, "ref.name");
-        render::line(&format!("ref policy {policy}, was {}; {names} rewritten", converted.from))?;
+        let from = converted.from;
+        render::line(&match dry_run {
+            true => format!("ref policy {policy}, now {from}; {names} would be rewritten"),
+            false => format!("ref policy {policy}, was {from}; {names} rewritten"),
+        })?;
     }
     Ok(Code::Ok)
 }

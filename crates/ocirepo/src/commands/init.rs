@@ -32,13 +32,27 @@ pub(crate) struct Args {
     /// listed, without a name
     #[arg(long)]
     adopt: bool,
+    /// Only show what would be made
+    #[arg(short = 'n', long)]
+    dry_run: bool,
 }
 
 pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     let path = args.directory.as_ref().unwrap_or(&context.path);
     let options = InitOptions { policy: args.ref_policy, adopt: args.adopt };
-    let (repository, outcome) = Repository::init(path, options, context.settings(verb))?;
-    let policy = repository.policy(&repository.index()?)?;
+    let settings = context.settings(verb);
+    let outcome = if args.dry_run {
+        Repository::rehearse_init(path, options, settings.clone())?
+    } else {
+        Repository::init(path, options, settings.clone())?.1
+    };
+    if !args.dry_run && outcome != Initialised::AlreadyThere {
+        context.stop().note_change();
+    }
+    let policy = match Repository::open(path, settings) {
+        Ok(repository) => repository.policy(&repository.index()?)?,
+        Err(_) => args.ref_policy.unwrap_or_default(),
+    };
     if context.format == Format::Json {
         let (state, images) = match outcome {
             Initialised::Created => ("created", 0),
@@ -46,15 +60,22 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
             Initialised::Adopted { images } => ("adopted", images),
         };
         let path = path.display().to_string();
-        render::json(
-            &json!({ "path": path, "state": state, "refPolicy": policy.as_str(), "adoptedImages": images }),
-        )?;
+        render::json(&json!({
+            "dryRun": args.dry_run, "path": path, "state": state, "refPolicy": policy.as_str(),
+            "adoptedImages": images,
+        }))?;
         return Ok(Code::Ok);
     }
     let shown = path.display();
     let text = match outcome {
+        Initialised::Created if args.dry_run => {
+            format!("would initialise an empty repository in {shown} (ref policy {policy})")
+        }
         Initialised::Created => format!("initialised an empty repository in {shown} (ref policy {policy})"),
         Initialised::AlreadyThere => format!("{shown} is a repository already (ref policy {policy})"),
+        Initialised::Adopted { images } if args.dry_run => {
+            format!("would make {shown} a repository, of {}", render::count(images as u64, "image"))
+        }
         Initialised::Adopted { images } => {
             format!("{shown} is a repository now, of {}", render::count(images as u64, "image"))
         }

@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     if args.output.as_os_str() == "-" {
         return write(&mut io::stdout().lock(), &text).context("cannot write to standard output");
     }
-    let mut file = OutputFile::create(&args.output)?;
+    let mut file = OutputFile::create(&args.output)?.removed_by(context.stop());
     let code = write(&mut file, &text).with_context(|| format!("cannot write {}", args.output.display()))?;
     file.commit()?;
     let count = render::count(blobs.len() as u64, "blob");
@@ -80,5 +80,5 @@ pub(crate) fn read(path: &Path, context: &Context, verb: &str) -> Result<Holding
     if path.is_dir() {
         return Ok(Holdings::of_repository(&Repository::open(path, context.settings(verb))?)?);
     }
-    Ok(Holdings::read(&Source::parse(path))?)
+    Ok(Holdings::read(&Source::parse(path), &context.reporter())?)
 }

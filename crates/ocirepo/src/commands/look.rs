@@ -77,7 +77,8 @@ pub(crate) fn at_source<R>(
 
 /// How archives are to be looked into.
 pub(crate) fn peek_options(context: &Context, verb: &str) -> PeekOptions {
-    PeekOptions { temporary: std::env::temp_dir(), jobs: context.settings(verb).jobs }
+    let settings = context.settings(verb);
+    PeekOptions { temporary: std::env::temp_dir(), jobs: settings.jobs, stop: settings.stop }
 }
 
 /// The repository in a directory. One that is an unpacked docker archive as well is looked at as what

@@ -27,12 +27,14 @@ pub(crate) struct Args {
     /// Under the tag policy, take a tag from another image that has it
     #[arg(long)]
     replace: bool,
+    /// Only show what would be named
+    #[arg(short = 'n', long)]
+    dry_run: bool,
 }
 
 pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     let names = args.references.iter().map(|text| Name::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let repository = context.open(verb)?;
-    let lock = repository.lock_shared()?;
     let policy = repository.current_policy()?;
     for (name, text) in names.iter().zip(&args.references) {
         if let Some(warning) = name.warning(policy) {
@@ -40,18 +42,26 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
         }
         warn_of_bare_tag(name, text, policy, context);
     }
-    let done = ocirepo_store::tag(&lock, &args.image, &names, args.replace)?;
+    let done = if args.dry_run {
+        ocirepo_store::rehearse_tag(&repository.lock_reading()?, &args.image, &names, args.replace)?
+    } else {
+        ocirepo_store::tag(&repository.lock_shared()?, &args.image, &names, args.replace)?
+    };
+    let [moved, named, replaced] = match args.dry_run {
+        true => ["would move", "would tag", "would replace"],
+        false => ["moved", "tagged", "replaced"],
+    };
     let mut tagged = Vec::new();
     for (name, done) in names.iter().zip(done) {
         if context.format == Format::Table {
             let text = match &done.outcome.previous {
                 _ if done.outcome.unchanged => format!("unchanged {name} {}", done.digest),
-                Some(previous) => format!("moved {name} from {previous} to {}", done.digest),
-                None => format!("tagged {name} {}", done.digest),
+                Some(previous) => format!("{moved} {name} from {previous} to {}", done.digest),
+                None => format!("{named} {name} {}", done.digest),
             };
             render::line(&render::safe(&text))?;
             for displaced in &done.outcome.displaced {
-                render::line(&render::safe(&format!("replaced {displaced}")))?;
+                render::line(&render::safe(&format!("{replaced} {displaced}")))?;
             }
         }
         tagged.push(json!({
@@ -62,7 +72,7 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
         }));
     }
     if context.format == Format::Json {
-        render::json(&json!({ "tagged": tagged }))?;
+        render::json(&json!({ "dryRun": args.dry_run, "tagged": tagged }))?;
     }
     Ok(Code::Ok)
 }

@@ -10,7 +10,7 @@ mod unpack;
 
 use ocirepo_store::graph::Replacement;
 use ocirepo_store::layers::Recipe;
-use ocirepo_store::{Algorithm, Digest, Hasher};
+use ocirepo_store::{Algorithm, Digest, Hasher, Item};
 use serde::Deserialize;
 
 pub(crate) use known::Known;
@@ -247,6 +247,7 @@ fn keep_plain(
     algorithm: Algorithm,
 ) -> Result<Digest> {
     if let Some(staged) = member.staged().filter(|staged| staged.digest().algorithm() == Some(algorithm)) {
+        carrier.progress.advance(member.size);
         carrier.ingest.keep(staged.clone())?;
         return Ok(staged.digest().clone());
     }
@@ -258,6 +259,7 @@ fn keep_plain(
             return Ok(digest);
         }
     }
+    let _item = Item::begin(carrier.progress, &member.name);
     let mut writer = carrier.ingest.writer(algorithm)?;
     crate::archive::pour(carrier.content, member, &mut |chunk| {
         carrier.progress.advance(chunk.len() as u64);

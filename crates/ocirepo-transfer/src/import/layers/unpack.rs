@@ -8,7 +8,7 @@ use std::thread;
 
 use flate2::bufread::MultiGzDecoder;
 use ocirepo_store::ingest::BlobWriter;
-use ocirepo_store::{Algorithm, Digest, Hasher, Progress};
+use ocirepo_store::{Algorithm, Digest, Hasher, Item, Progress};
 
 use super::{Compression, Origin};
 use crate::archive::limits::BUFFER;
@@ -48,6 +48,7 @@ pub(crate) fn unpack(
     sink: Sink,
     consume: Consume<'_>,
 ) -> Result<Unpacked> {
+    let _item = Item::begin(carrier.progress, origin.name());
     let reader = origin.open(carrier)?;
     let mut tee = Tee { reader, sink, read: 0, progress: carrier.progress, failed: None };
     let is_threaded = carrier.repository().jobs() > 1 && origin.size() >= WORTH_THREADS;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use ocirepo_store::ingest::Staged;
-use ocirepo_store::{Algorithm, Digest, Hasher, Unit};
+use ocirepo_store::{Algorithm, Digest, Hasher, Item as Part, Unit};
 
 use super::label::{Label, Sums};
 use crate::archive::{Member, paths, pour};
@@ -151,7 +151,10 @@ impl<'v> Volume<'v> {
         let Some(algorithm) = item.proof.algorithm() else { return Ok(None) };
         let known = member.known_digest().filter(|known| known.algorithm() == Some(algorithm));
         let (found, staged) = match known {
-            Some(known) => (known.clone(), member.staged().cloned()),
+            Some(known) => {
+                self.carrier.progress.advance(item.size);
+                (known.clone(), member.staged().cloned())
+            }
             None if is_wanted => {
                 let staged = self.stage(&member, algorithm)?;
                 (staged.digest().clone(), Some(staged))
@@ -165,6 +168,7 @@ impl<'v> Volume<'v> {
     }
 
     fn stage(&self, member: &Member, algorithm: Algorithm) -> Result<Staged> {
+        let _part = Part::begin(self.carrier.progress, &member.name);
         let mut writer = self.carrier.ingest.writer(algorithm)?;
         pour(self.carrier.content, member, &mut |chunk| {
             writer.push(chunk)?;

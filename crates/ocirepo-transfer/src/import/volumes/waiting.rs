@@ -12,6 +12,7 @@ use super::whole::Whole;
 use super::{Taken, complete};
 use crate::bundle::{Toc, TocImage};
 use crate::error::{Error, Result, escape};
+use crate::import::task::Task;
 use crate::import::{ImportOptions, Imported, Names, finish_volume};
 
 /// A volume that was taken, and what is still needed of its bundle.
@@ -137,6 +138,7 @@ pub fn complete_waiting(
     let (bundle, volumes) = (bundle.clone(), toc.volumes);
     let state = PendingVolumes { bundle, volume: None, volumes, needed: Vec::new() };
     let taken = Taken::Completes(plan, Some(Box::new(pending)), state);
+    let _task = Task::syncing(progress, &label);
     finish_volume(ingest, taken, options, Names::Stay).map(Some)
 }
 

@@ -183,10 +183,10 @@ fn parse_layers(text: &str) -> Result<LayerForm, String> {
 }
 
 impl Args {
-    fn options(&self) -> Result<ExportOptions> {
+    fn options(&self, progress: &dyn Progress) -> Result<ExportOptions> {
         let mut have = None::<Have>;
         for path in &self.have {
-            let read = Have::read(path)?;
+            let read = Have::read(path, progress)?;
             match &mut have {
                 Some(have) => have.extend(read),
                 None => have = Some(read),
@@ -202,6 +202,11 @@ impl Args {
             have,
             volume_size: self.volume_size,
         })
+    }
+
+    /// Whether the archive goes to standard output.
+    pub(crate) fn is_to_stdout(&self) -> bool {
+        output::is_stdout(&self.output)
     }
 
     /// Whether no file of it holds everything. manifest.json would promise what is not there.
@@ -278,12 +283,12 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     args.check()?;
     context.check_output(&args.output)?;
     let queries = select::read(&args.references, args.list.as_deref())?;
-    let options = args.options()?;
+    let reporter = context.reporter();
+    let options = args.options(&reporter)?;
     let repository = context.open(verb)?;
     let lock = repository.lock_reading()?;
     let document = lock.index()?;
     let wanted = select::positions(&lock, &document, &queries)?;
-    let reporter = context.reporter();
     if args.archive == TypeArg::Dir {
         return dir::run(args, context, &lock, &document, &wanted, &options);
     }
@@ -305,7 +310,7 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     let written = if args.dry_run {
         planned(&export, &output, &reporter)?
     } else {
-        output::write(&export, &output, &reporter)?
+        output::write(&export, &output, &reporter, context.stop())?
     };
     if !args.dry_run && !output::is_stdout(output.path) {
         warn_of_leftovers(&output, written.len(), context);

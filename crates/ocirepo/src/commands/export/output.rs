@@ -7,7 +7,7 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use ocirepo_store::{Algorithm, OutputFile, PipelinedHasher, Progress, SealedFile};
+use ocirepo_store::{Algorithm, OutputFile, PipelinedHasher, Progress, SealedFile, Stop, Unit};
 use ocirepo_transfer::{Encoding, Error, Export, Medium};
 
 /// A file that was written.
@@ -35,6 +35,7 @@ pub(super) fn write(
     export: &Export<'_>,
     output: &Output<'_>,
     progress: &dyn Progress,
+    stop: &Stop,
 ) -> Result<Vec<Written>> {
     if is_stdout(output.path) {
         return write_stdout(export, output, progress);
@@ -47,16 +48,24 @@ pub(super) fn write(
         &mut |number| {
             let path = output.file(number);
             let label = path.display().to_string();
-            Ok((Counting::new(OutputFile::create(&path)?, output.sums), label))
+            let file = OutputFile::create(&path)?.removed_by(stop);
+            Ok((Counting::new(file, output.sums), label))
         },
         &mut |number, out| -> Result<()> {
             let (file, bytes, sha256) = out.finish();
-            files.push((file.seal()?, Written { path: output.file(number), bytes, sha256 }));
+            let path = output.file(number);
+            progress.begin(&format!("writing {}, syncing", path.display()), Unit::Items, None);
+            let sealed = file.seal();
+            progress.end();
+            files.push((sealed?, Written { path, bytes, sha256 }));
             Ok(())
         },
     )?;
     let (files, written): (Vec<SealedFile>, Vec<Written>) = files.into_iter().unzip();
-    let sums = if output.sums { Some(sums_of(&written, &output.sums_path())?.seal()?) } else { None };
+    let sums = if output.sums { Some(sums_of(&written, &output.sums_path(), stop)?.seal()?) } else { None };
+    // All of them get their names, or none.
+    let _hold = stop.hold();
+    stop.note_change();
     for file in files.into_iter().chain(sums) {
         file.commit()?;
     }
@@ -96,8 +105,8 @@ fn write_stdout(export: &Export<'_>, output: &Output<'_>, progress: &dyn Progres
 }
 
 /// A file of checksums, as sha256sum writes it, that has not got its name yet.
-fn sums_of(written: &[Written], path: &Path) -> Result<OutputFile> {
-    let mut file = OutputFile::create(path)?;
+fn sums_of(written: &[Written], path: &Path, stop: &Stop) -> Result<OutputFile> {
+    let mut file = OutputFile::create(path)?.removed_by(stop);
     for Written { path: named, sha256, .. } in written {
         let Some(sum) = sha256 else { continue };
         let name = named.file_name().unwrap_or(named.as_os_str()).to_string_lossy();

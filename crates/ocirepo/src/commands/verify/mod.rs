@@ -46,6 +46,9 @@ pub(crate) struct Args {
     /// Move blobs that do not hash to their names to .ocirepo/quarantine
     #[arg(long)]
     quarantine: bool,
+    /// With --quarantine, only show what would be moved
+    #[arg(short = 'n', long, requires = "quarantine", conflicts_with = "repair_from")]
+    dry_run: bool,
 }
 
 impl Args {
@@ -108,6 +111,9 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
 /// What is found in the repository, and what was done about it.
 fn of_repository(repository: &Repository, args: &Args, context: &Context) -> Result<Outcome> {
     let options = Options { quick: args.quick, queries: args.what.clone() };
+    if args.dry_run {
+        return repair::rehearse(repository, options, context);
+    }
     if args.changes() {
         return repair::repair(repository, options, args, context);
     }

@@ -41,6 +41,19 @@ pub(super) fn repair(
     Ok(outcome)
 }
 
+/// Verifies, and says what would be moved aside.
+pub(super) fn rehearse(repository: &Repository, options: Options, context: &Context) -> Result<Outcome> {
+    let _lock = repository.lock_reading()?;
+    let mut verification = Verification::new(repository, options);
+    let report = verification.look(&context.reporter())?;
+    let bad = verification.bad().map(|digest| MovedAside {
+        images: images_of(&report, digest.as_str()),
+        digest: digest.clone(),
+        path: repository.path().join("blobs").join(digest.algorithm_name()).join(digest.encoded()),
+    });
+    Ok(Outcome { moved: bad.collect(), ..Outcome::of(report) })
+}
+
 /// Moves what is bad in itself aside, and looks again.
 fn move_aside(
     repository: &Repository,

@@ -56,7 +56,11 @@ pub(super) fn is_for_people(context: &Context) -> bool {
 
 /// Prints what came of it.
 pub(super) fn show(outcome: &Outcome, args: &Args, of_sources: bool, context: &Context) -> Result<()> {
-    if is_for_people(context) { print(outcome, args, of_sources, context) } else { print_json(outcome) }
+    if is_for_people(context) {
+        print(outcome, args, of_sources, context)
+    } else {
+        print_json(outcome, args.dry_run)
+    }
 }
 
 fn print(outcome: &Outcome, args: &Args, of_sources: bool, context: &Context) -> Result<()> {
@@ -66,8 +70,9 @@ fn print(outcome: &Outcome, args: &Args, of_sources: bool, context: &Context) ->
         print_line("repaired:", AnsiColor::Green, &what, context)?;
     }
     for moved in moved {
-        let what = format!("{} to {}{}", moved.digest, moved.path.display(), behind(&moved.images));
-        print_line("moved aside:", AnsiColor::Yellow, &what, context)?;
+        let (label, to) = if args.dry_run { ("would move aside:", "from") } else { ("moved aside:", "to") };
+        let what = format!("{} {to} {}{}", moved.digest, moved.path.display(), behind(&moved.images));
+        print_line(label, AnsiColor::Yellow, &what, context)?;
     }
     for finding in &report.findings {
         let color = match finding.severity() {
@@ -87,7 +92,8 @@ fn print(outcome: &Outcome, args: &Args, of_sources: bool, context: &Context) ->
         done.push_str(&format!("; {} repaired", healed.len()));
     }
     if args.quarantine {
-        done.push_str(&format!("; {} moved aside", moved.len()));
+        let would = if args.dry_run { "would be " } else { "" };
+        done.push_str(&format!("; {} {would}moved aside", moved.len()));
     }
     render::line(&format!("{blobs}: {found}{done}"))?;
     Ok(())
@@ -104,7 +110,7 @@ pub(super) fn explain(outcome: &Outcome, args: &Args, of_sources: bool, context:
     if outcome.is_sound() {
         return;
     }
-    if !args.changes() {
+    if !args.changes() || args.dry_run {
         if is_for_people(context) {
             context.say(&format!("hint: {}", if of_sources { OF_SOURCES } else { OF_REPOSITORY }));
         }
@@ -167,7 +173,7 @@ fn severity(finding: &Finding) -> &'static str {
     }
 }
 
-fn print_json(outcome: &Outcome) -> Result<()> {
+fn print_json(outcome: &Outcome, dry_run: bool) -> Result<()> {
     let Outcome { report, healed, moved, .. } = outcome;
     let finding = |finding: &Finding| {
         json!({
@@ -196,6 +202,7 @@ fn print_json(outcome: &Outcome) -> Result<()> {
         })
     };
     render::json(&json!({
+        "dryRun": dry_run,
         "blobs": report.blobs,
         "bytes": report.bytes,
         "findings": report.findings.iter().map(finding).collect::<Vec<Value>>(),

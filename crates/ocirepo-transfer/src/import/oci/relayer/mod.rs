@@ -158,6 +158,7 @@ fn store(carrier: &Carrier<'_>, used: &Used, layering: &Layering<'_>) -> Result<
     let layer = match layering.policy {
         Layers::Keep => return Ok(Stored::AsItIs),
         Layers::Encode(encoding) if Compression::of(encoding) == packed.compression => {
+            carrier.progress.advance(descriptor.size);
             return Ok(Stored::AsItIs);
         }
         Layers::Encode(encoding) => layering.encode(carrier, &packed, algorithm, Some(diff_id), encoding)?,
@@ -165,9 +166,13 @@ fn store(carrier: &Carrier<'_>, used: &Used, layering: &Layering<'_>) -> Result<
             let held = carrier.repository().blob_size(&descriptor.digest)?;
             // A compressed layer that is there already keeps the digest of its image.
             if held == Some(descriptor.size) && packed.compression != Compression::None {
+                carrier.progress.advance(descriptor.size);
                 return Ok(Stored::AsItIs);
             }
-            let Some(layer) = layering.known.compressed(carrier, diff_id) else { return Ok(Stored::AsItIs) };
+            let Some(layer) = layering.known.compressed(carrier, diff_id) else {
+                carrier.progress.advance(descriptor.size);
+                return Ok(Stored::AsItIs);
+            };
             let found = packed.unpack(carrier, algorithm, &mut only_hash)?;
             if found != *diff_id {
                 return Err(bad(carrier, used, &found));
@@ -189,6 +194,7 @@ fn diff_id(carrier: &Carrier<'_>, used: &Used, layering: &Layering<'_>) -> Resul
     let Used { descriptor, diff_id, .. } = used;
     let Some(algorithm) = diff_id.algorithm() else { return Ok(None) };
     if let Some(known) = layering.known.diff_id_of(&descriptor.digest, algorithm) {
+        carrier.progress.advance(descriptor.size);
         return Ok(Some(known));
     }
     let member = carrier.blob(&descriptor.digest)?;
