@@ -20,9 +20,11 @@ const TOP: &str = "docker.io/library/top:1";
 /// Runs every verb, the reading ones first, each within the limit.
 #[track_caller]
 fn every_verb_within(limit: Duration, state: &State, leaf: &str) {
-    let verbs: [&[&str]; 13] = [
+    let verbs: [&[&str]; 15] = [
         &["ls"],
         &["ls", "--names"],
+        &["ls", "--tree"],
+        &["du"],
         &["inspect", "@0"],
         &["verify", "--quick"],
         &["verify"],

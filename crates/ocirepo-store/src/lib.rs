@@ -22,6 +22,7 @@
 //! | what is known of layers was proven, and can be forgotten | [`layers`] |
 //! | a bundle that comes in volumes loses none, and comes in whole | [`pending`] |
 //! | what is damaged is found, with the images it breaks | [`verify`] |
+//! | what a removal would free is known before it | [`usage`] |
 //! | names are exact, and survive a change of policy | [`name`] |
 //!
 //! # Example
@@ -75,6 +76,7 @@ pub mod remove;
 mod repository;
 mod sabotage;
 mod stop;
+pub mod usage;
 pub mod verify;
 
 pub use digest::{Algorithm, Digest, Hasher};

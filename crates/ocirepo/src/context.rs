@@ -7,9 +7,9 @@ use anyhow::Result;
 use ocirepo_store::{Repository, Settings, Stop, Waiting};
 
 use crate::exit::UsageError;
-use crate::options::{Color, Format, Global, Progress};
+use crate::options::{Format, Global, Progress};
 use crate::progress::Reporter;
-use crate::terminal;
+use crate::render::{Screen, wants_color};
 
 /// The global flags, thought through.
 #[derive(Debug)]
@@ -20,20 +20,15 @@ pub(crate) struct Context {
     pub(crate) verbose: u8,
     /// Whether to colour what goes to stderr.
     pub(crate) color: bool,
+    /// What goes to stdout is shown here.
+    pub(crate) screen: Screen,
     reporter: Reporter,
     settings: Settings,
 }
 
 impl Context {
     pub(crate) fn new(global: &Global) -> Self {
-        let color = match global.color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto => {
-                let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-                std::io::stderr().is_terminal() && !terminal::is_dumb() && !is_refused
-            }
-        };
+        let color = wants_color(global.color, std::io::stderr().is_terminal());
         let mut settings = Settings::default();
         settings.waiting.timeout = global.lock_timeout;
         if let Some(jobs) = global.jobs {
@@ -45,6 +40,7 @@ impl Context {
             quiet: global.quiet,
             verbose: global.verbose,
             color,
+            screen: Screen::stdout(global.color),
             reporter: Reporter::new(if global.quiet { Progress::None } else { global.progress }),
             settings,
         };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    add, completion, config, diff, export, gc, init, inspect, inventory, ls, man, rm, tag, verify, why,
+    add, completion, config, diff, du, export, gc, init, inspect, inventory, ls, man, rm, tag, verify, why,
 };
 use crate::exit::Code;
 use crate::{interrupt, render};
@@ -121,6 +121,7 @@ pub(crate) enum Command {
     Inventory(inventory::Args),
     Diff(diff::Args),
     Ls(ls::Args),
+    Du(du::Args),
     Inspect(inspect::Args),
     Tag(tag::Args),
     Rm(rm::Args),
@@ -142,6 +143,7 @@ impl Command {
             Self::Inventory(_) => "inventory",
             Self::Diff(_) => "diff",
             Self::Ls(_) => "ls",
+            Self::Du(_) => "du",
             Self::Inspect(_) => "inspect",
             Self::Tag(_) => "tag",
             Self::Rm(_) => "rm",

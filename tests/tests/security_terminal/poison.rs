@@ -40,11 +40,43 @@ pub(crate) fn run(ocirepo: &Ocirepo, args: &[&str]) -> Output {
     output
 }
 
-/// A label in front of a line may be painted, and nothing else.
+/// A label in front of a line may be painted, and in a result whole pieces of text, and nothing else.
 #[track_caller]
 fn painted(ocirepo: &Ocirepo, args: &[&str]) {
-    let output = ocirepo.run(&[&["--color", "always"], args].concat());
-    judge(&without_labels(output), &format!("in colour {args:?}"));
+    let mut output = without_labels(ocirepo.run(&[&["--color", "always"], args].concat()));
+    output.stdout = without_pieces(&output.stdout);
+    judge(&output, &format!("in colour {args:?}"));
+}
+
+/// A result without the colours that begin before a piece of text, and end behind it. Poison does not end, and is
+/// found inside of a piece as well as outside.
+fn without_pieces(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, painted)) = rest.split_once('\u{1b}') {
+        plain.push_str(before);
+        let colours = ["[2m", "[31m", "[33m"];
+        let piece = colours.into_iter().find_map(|colour| painted.strip_prefix(colour)?.split_once('\u{1b}'));
+        match piece.and_then(|(piece, end)| Some((piece, end.strip_prefix("[0m")?))) {
+            Some((piece, behind)) => {
+                plain.push_str(piece);
+                rest = behind;
+            }
+            None => {
+                plain.push('\u{1b}');
+                rest = painted;
+            }
+        }
+    }
+    plain + rest
+}
+
+#[test]
+fn colours_of_ours_are_told_from_poison() {
+    assert_eq!(without_pieces("a \u{1b}[2mb\u{1b}[0m \u{1b}[31mc\u{1b}[0m"), "a b c");
+    for bad in ["\u{1b}[2ma\u{1b}[31mb\u{1b}[0m", "\u{1b}[31ma", "\u{1b}[1ma\u{1b}[0m", "\u{1b}]0;a"] {
+        assert!(without_pieces(bad).contains('\u{1b}'), "{bad:?}");
+    }
 }
 
 /// The output without the colours of its labels.

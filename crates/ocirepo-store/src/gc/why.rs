@@ -6,7 +6,10 @@ use super::mark::mark;
 use crate::blob;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::graph::Link;
+use crate::graph::{
+    BlobId, Class, Descriptor, Graph, Link, Loaded, Node, Platform, Root, Wanted, own_media_type,
+};
+use crate::index::Document;
 use crate::pending::PendingBundle;
 use crate::repository::Repository;
 
@@ -17,6 +20,12 @@ pub struct Step {
     pub digest: Digest,
     /// How the blob before names it; `None` for the root.
     pub link: Option<Link>,
+    /// The media type that it is named with, if any; that of a referrer is its own.
+    pub media_type: Option<String>,
+    /// Its size in bytes as it is declared; schema 1 declares none.
+    pub size: Option<u64>,
+    /// The platform that it is named with.
+    pub platform: Option<Platform>,
 }
 
 /// Why a blob is kept, or that it is not.
@@ -28,6 +37,8 @@ pub struct Why {
     pub is_present: bool,
     /// A shortest way from a root; empty for garbage.
     pub path: Vec<Step>,
+    /// What the root of that way is called: all its names, or its digest or position.
+    pub root: Vec<String>,
     /// Every root that needs it, by name, digest or position; for what no root needs, every pending
     /// bundle that does.
     pub images: Vec<String>,
@@ -62,12 +73,59 @@ pub fn why(repository: &Repository, query: &str) -> Result<Why> {
     let Some(id) = graph.find(&digest) else {
         return kept_for_bundles(repository, digest, is_present);
     };
-    let path = graph
-        .path_to(id)
-        .into_iter()
-        .map(|(id, link)| Step { digest: graph.blob(id).digest.clone(), link })
-        .collect();
-    Ok(Why { digest, is_present, path, images: graph.ancestry().labels_of(id) })
+    let path = graph.path_to(id);
+    let is_root = |root: &&Root| path.first().is_some_and(|(id, _)| root.blob == Some(*id));
+    let root = graph.roots.iter().filter(is_root).map(|root| root.label.clone()).collect();
+    let path = describe(repository, &document, &graph, &path);
+    Ok(Why { digest, is_present, path, root, images: graph.ancestry().labels_of(id) })
+}
+
+/// The way with what each document on it says of the next.
+fn describe(
+    repository: &Repository,
+    document: &Document,
+    graph: &Graph,
+    path: &[(BlobId, Option<Link>)],
+) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for &(id, link) in path {
+        let blob = graph.blob(id);
+        let mut step =
+            Step { digest: blob.digest.clone(), link, media_type: None, size: blob.size, platform: None };
+        let descriptor = match steps.last() {
+            None => {
+                let mut entries = document.entries().iter();
+                entries
+                    .find_map(|entry| entry.descriptor().ok().filter(|it| it.digest == step.digest))
+                    .cloned()
+            }
+            Some(above) if link != Some(Link::Referrer) => named_in(repository, above, &step.digest),
+            Some(_) => None,
+        };
+        if let Some(descriptor) = descriptor {
+            step.media_type = Some(descriptor.media_type).filter(|text| !text.is_empty());
+            step.platform = descriptor.platform;
+        } else if blob.is_document {
+            step.media_type = read(repository, &step).as_deref().and_then(own_media_type);
+        }
+        steps.push(step);
+    }
+    steps
+}
+
+/// The descriptor with which a document names another blob.
+fn named_in(repository: &Repository, above: &Step, digest: &Digest) -> Option<Descriptor> {
+    let class = Class::of(above.media_type.as_deref().unwrap_or_default());
+    let node = Node::parse(&read(repository, above)?, class).ok()?;
+    node.edges.into_iter().map(|edge| edge.descriptor).find(|descriptor| descriptor.digest == *digest)
+}
+
+fn read(repository: &Repository, step: &Step) -> Option<Vec<u8>> {
+    let wanted = Wanted { digest: &step.digest, class: Class::Unknown, size: step.size, embedded: None };
+    match repository.load(&wanted) {
+        Loaded::Content(bytes) => Some(bytes),
+        _ => None,
+    }
 }
 
 /// What no root needs may still be needed by bundles that wait for volumes.
@@ -75,8 +133,9 @@ fn kept_for_bundles(repository: &Repository, digest: Digest, is_present: bool) -
     let needs = |bundle: &PendingBundle| bundle.needs().is_ok_and(|needs| needs.contains_key(&digest));
     let bundles = repository.pendings()?.into_iter().filter(needs);
     let images: Vec<String> = bundles.map(|bundle| format!("pending bundle {}", bundle.id())).collect();
-    let path = images.first().map(|_| Step { digest: digest.clone(), link: None }).into_iter().collect();
-    Ok(Why { digest, is_present, path, images })
+    let step = Step { digest: digest.clone(), link: None, media_type: None, size: None, platform: None };
+    let path = images.first().map(|_| step).into_iter().collect();
+    Ok(Why { digest, is_present, path, root: images.clone(), images })
 }
 
 fn pick(known: &HashSet<&Digest>, query: &str, repository: &Repository) -> Result<Digest> {

@@ -151,14 +151,14 @@ fn subjects_of(repository: &Repository, entry: &Entry) -> Result<Vec<Digest>> {
 const TAGGED_LENGTH: usize = 64;
 
 /// The tag that stands for a digest.
-fn tag_of(digest: &Digest) -> String {
+pub(super) fn tag_of(digest: &Digest) -> String {
     let encoded = digest.encoded();
     format!("{}-{}", digest.algorithm_name(), encoded.get(..TAGGED_LENGTH).unwrap_or(encoded))
 }
 
 /// The digests, in the form of [`tag_of`], that the tags of an entry stand for: `sha256-<hex>`, and
 /// with any suffix (`.sig`, `.att`, `.sbom`).
-fn subject_tags(entry: &Entry) -> impl Iterator<Item = String> {
+pub(super) fn subject_tags(entry: &Entry) -> impl Iterator<Item = String> {
     let names = [entry.ref_name(), entry.image_name()];
     let mut tags: Vec<String> = names.into_iter().flatten().filter_map(subject_tag).collect();
     tags.dedup();

@@ -19,6 +19,13 @@ use crate::parallel::in_parallel;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BlobId(u32);
 
+impl BlobId {
+    /// Where it stands in [`Graph::blobs`].
+    pub(crate) const fn number(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// What the graph knows of one blob.
 #[derive(Debug)]
 pub struct Blob {
@@ -37,6 +44,13 @@ pub struct Blob {
     /// Whether it is one of those that the walk was told of beforehand.
     pub(crate) is_listed: bool,
     roles: u8,
+}
+
+impl Blob {
+    /// Whether it stands somewhere as a document that may list others.
+    pub(crate) const fn may_list(&self) -> bool {
+        self.roles & (1 << Class::Index as u8 | 1 << Class::Unknown as u8) != 0
+    }
 }
 
 /// An entry of index.json, as a starting point.

@@ -15,7 +15,7 @@ pub(crate) use policy::convert;
 pub use policy::{RefPolicy, respell};
 pub use reference::Reference;
 pub(crate) use reference::is_tag;
-pub use resolve::{Found, resolve, resolve_glob};
+pub use resolve::{Found, matches, resolve, resolve_glob};
 
 use crate::digest::Digest;
 use crate::error::Error;

@@ -81,7 +81,8 @@ pub fn resolve_glob(document: &Document, pattern: &glob::Pattern, repository: &P
 
 /// Whether a pattern matches the name of an entry: the full reference, the short form that docker
 /// shows for images of Docker Hub, or the ref.name.
-fn matches(pattern: &glob::Pattern, entry: &Entry) -> bool {
+#[must_use]
+pub fn matches(pattern: &glob::Pattern, entry: &Entry) -> bool {
     let Some(name) = entry.name() else { return false };
     let full = name.to_string();
     let short = full.strip_prefix("docker.io/").map(|rest| rest.strip_prefix("library/").unwrap_or(rest));

@@ -16,7 +16,7 @@ use hash::Seen;
 pub use hash::State;
 pub use judge::judge;
 pub use lost::Lost;
-pub(crate) use quarantine::is_quarantined;
+pub(crate) use quarantine::{QUARANTINE, is_quarantined};
 pub use quarantine::{Quarantined, quarantine};
 
 use crate::blob::{self, Listing};

@@ -21,7 +21,7 @@ use crate::progress::{Progress, Unit};
 use crate::repository::Repository;
 
 /// The directory below `.ocirepo/` for bad blobs.
-const QUARANTINE: &str = "quarantine";
+pub(crate) const QUARANTINE: &str = "quarantine";
 
 /// A blob that was moved aside.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -126,7 +126,8 @@ pub struct PlatformPattern {
 
 impl PlatformPattern {
     /// Whether a platform is meant. Without a variant all are, and `arm64` is `arm64/v8`.
-    pub(crate) fn fits(&self, platform: &Platform) -> bool {
+    #[must_use]
+    pub fn fits(&self, platform: &Platform) -> bool {
         let usual = (platform.architecture == "arm64").then_some("v8");
         self.os == platform.os
             && self.architecture == platform.architecture

@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
         return Ok(Code::Ok);
     }
     match &difference.images {
-        Some(changes) => show(changes)?,
+        Some(changes) => show(changes, context)?,
         None => {
             let side = if from.images.is_none() { &args.from } else { &args.to };
             let side = Source::parse(side);
@@ -83,7 +83,7 @@ fn holdings(
     Ok(Holdings::of_entries(repository, &document, &found.positions)?)
 }
 
-fn show(changes: &ImageChanges) -> Result<()> {
+fn show(changes: &ImageChanges, context: &Context) -> Result<()> {
     let name = |image: &TocImage| image.reference.clone().unwrap_or_else(|| "<none>".to_owned());
     let short = |digest: &ocirepo_store::Digest| render::short(digest.as_str());
     let mut rows = Vec::new();
@@ -99,7 +99,7 @@ fn show(changes: &ImageChanges) -> Result<()> {
     if rows.is_empty() {
         render::line("the images are the same")?;
     } else {
-        render::table(["CHANGE", "REFERENCE", "FROM", "TO"], rows)?;
+        render::Table::new(["CHANGE", "REFERENCE", "FROM", "TO"]).print(context.screen, rows)?;
     }
     Ok(())
 }

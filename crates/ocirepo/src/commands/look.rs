@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use ocirepo_store::Repository;
-use ocirepo_store::graph::Documents;
+use ocirepo_store::graph::{Documents, Graph, Referrers, walk};
 use ocirepo_store::index::{Document, Entry};
 use ocirepo_transfer::{PeekOptions, Peeked, Source, peek};
 
@@ -20,9 +20,19 @@ pub(crate) struct View<'a> {
     pub(crate) jobs: usize,
     /// What to call it in messages.
     pub(crate) path: &'a Path,
+    repository: Option<&'a Repository>,
 }
 
 impl View<'_> {
+    /// What is about what. In a repository that is looked for beside index.json as well.
+    pub(crate) fn referrers(&self) -> Result<Referrers> {
+        let graph: Graph = match self.repository {
+            Some(repository) => repository.graph(self.document)?,
+            None => walk(self.documents, self.document, self.jobs),
+        };
+        Ok(Referrers::of(&graph, self.document))
+    }
+
     /// Where the one image stands in the index. Nameless images beside named ones are about those.
     pub(crate) fn only_image(&self) -> Result<usize> {
         let entries = self.document.entries();
@@ -53,7 +63,13 @@ pub(crate) fn at_repository<R>(
 
 /// A repository with what its index.json said when it was read.
 pub(crate) fn view<'a>(repository: &'a Repository, document: &'a Document) -> View<'a> {
-    View { document, documents: repository, jobs: repository.jobs(), path: repository.path() }
+    View {
+        document,
+        documents: repository,
+        jobs: repository.jobs(),
+        path: repository.path(),
+        repository: Some(repository),
+    }
 }
 
 /// Looks at what a user points at: another repository, a bundle, or any other archive.
@@ -70,7 +86,8 @@ pub(crate) fn at_source<R>(
     let looked = |peeked: &Peeked<'_>| {
         tell(peeked, &parsed, context);
         let path = Path::new(source);
-        look(&View { document: &peeked.document, documents: peeked, jobs: peeked.jobs(), path })
+        let (document, jobs) = (&peeked.document, peeked.jobs());
+        look(&View { document, documents: peeked, jobs, path, repository: None })
     };
     peek(&parsed, &peek_options(context, verb), &context.reporter(), looked)?
 }
@@ -89,6 +106,18 @@ pub(crate) fn repository_at(source: &str, context: &Context, verb: &str) -> Opti
         return None;
     }
     Repository::open(path, context.settings(verb)).ok()
+}
+
+/// The entries that a word means: a reference, or a pattern over names.
+pub(crate) fn entries_of(repository: &Repository, document: &Document, word: &str) -> Result<Vec<usize>> {
+    let found = repository.resolve(document, word);
+    // A name may have brackets in it, such as [::1]:5000/a.
+    if found.is_ok() || !word.contains(['*', '?', '[']) {
+        return Ok(found?.positions);
+    }
+    let pattern = glob::Pattern::new(word)
+        .map_err(|error| UsageError(format!("{word} is neither a name nor a pattern: {error}")))?;
+    Ok(repository.resolve_glob(document, &pattern)?)
 }
 
 /// Whether a word of the command line is something to look at, and no reference.

@@ -1,9 +1,11 @@
 //! The verbs, one file each: its words, what it calls, and how the result is shown.
 
 pub(crate) mod add;
+mod attached;
 pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod diff;
+pub(crate) mod du;
 pub(crate) mod export;
 pub(crate) mod gc;
 pub(crate) mod init;
@@ -33,6 +35,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Code> {
         Command::Inventory(args) => inventory::run(args, context, verb),
         Command::Diff(args) => diff::run(args, context, verb),
         Command::Ls(args) => ls::run(args, context, verb),
+        Command::Du(args) => du::run(args, context, verb),
         Command::Inspect(args) => inspect::run(args, context, verb),
         Command::Tag(args) => tag::run(args, context, verb),
         Command::Rm(args) => rm::run(args, context, verb),

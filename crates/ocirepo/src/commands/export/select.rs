@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use ocirepo_store::Repository;
 use ocirepo_store::index::Document;
 
+use crate::commands::look;
 use crate::exit::UsageError;
 
 /// The largest list, in bytes: that of some hundred thousand names.
@@ -96,24 +97,11 @@ pub(super) fn positions(
     let Some(queries) = queries else { return Ok((0..document.entries().len()).collect()) };
     let mut positions = BTreeSet::new();
     for Query { text, listed } in queries {
-        let found = find(repository, document, text);
+        let found = look::entries_of(repository, document, text);
         positions.extend(match listed {
             Some(listed) => found.with_context(|| listed.clone())?,
             None => found?,
         });
     }
     Ok(positions.into_iter().collect())
-}
-
-fn find(repository: &Repository, document: &Document, text: &str) -> Result<Vec<usize>> {
-    if !text.contains(['*', '?', '[']) {
-        return Ok(repository.resolve(document, text)?.positions);
-    }
-    // A name may have brackets in it, such as [::1]:5000/a.
-    if let Ok(found) = repository.resolve(document, text) {
-        return Ok(found.positions);
-    }
-    let pattern = glob::Pattern::new(text)
-        .map_err(|error| UsageError(format!("{text} is neither a name nor a pattern: {error}")))?;
-    Ok(repository.resolve_glob(document, &pattern)?)
 }

@@ -1,13 +1,19 @@
 //! Turning results into text: tables and JSON on stdout, lines on stderr, and nothing that an
 //! image name could use to play with a terminal.
 
+mod screen;
+mod table;
+mod tree;
+
 use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 
 use anstyle::{AnsiColor, Style};
 use bytesize::ByteSize;
+pub(crate) use screen::{Cell, Look, Screen, wants_color};
 use serde::Serialize;
-use unicode_width::UnicodeWidthStr;
+pub(crate) use table::{Fit, Table};
+pub(crate) use tree::{Branch, tree};
 
 use crate::{interrupt, terminal};
 
@@ -25,6 +31,19 @@ pub(crate) fn lines<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) -> io::Re
     let mut write = |line: T| writeln!(out, "{}", safe_but_label(line.as_ref()));
     let written = lines.into_iter().try_for_each(&mut write);
     unless_closed(written.and_then(|()| out.flush()))
+}
+
+/// Writes lines that are safe to stdout.
+fn write_lines(lines: impl IntoIterator<Item = String>) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let written = lines.into_iter().try_for_each(|line| writeln!(out, "{line}"));
+    unless_closed(written.and_then(|()| out.flush()))
+}
+
+/// Writes pieces of text to stdout as one line.
+pub(crate) fn cells(screen: Screen, cells: &[Cell]) -> io::Result<()> {
+    let texts = cells.iter().map(|cell| cell.show(screen));
+    write_lines([texts.collect::<Vec<_>>().join(" ")])
 }
 
 fn unless_closed(written: io::Result<()>) -> io::Result<()> {
@@ -146,33 +165,6 @@ pub(crate) fn short(digest: &str) -> String {
     let (algorithm, encoded) = digest.split_once(':').unwrap_or(("", digest));
     let encoded: String = encoded.chars().take(12).collect();
     safe(&if algorithm == "sha256" { encoded } else { format!("{algorithm}:{encoded}") })
-}
-
-/// Between two columns of a table.
-const GAP: usize = 2;
-
-/// Writes a table without lines to stdout.
-pub(crate) fn table<const N: usize>(
-    header: [&str; N],
-    rows: impl IntoIterator<Item = [String; N]>,
-) -> io::Result<()> {
-    let rows = rows.into_iter().map(|row| row.map(|cell| safe(&cell)));
-    let rows: Vec<[String; N]> = std::iter::once(header.map(str::to_owned)).chain(rows).collect();
-    let mut widths = [0; N];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.width().max(*width);
-        }
-    }
-    lines(rows.iter().map(|row| {
-        let mut text = String::new();
-        for (cell, width) in row.iter().zip(widths) {
-            text.push_str(cell);
-            text.extend(std::iter::repeat_n(' ', width - cell.width() + GAP));
-        }
-        text.truncate(text.trim_end().len());
-        text
-    }))
 }
 
 /// The colours that labels are painted in.
