@@ -138,6 +138,7 @@ fn the_bytes_are_those_that_were_always_written() {
         ("gzip:1", 1_500_000, "sha256:cea9938a6936b07ab4092a40ec95b5c6faba35582b5c9f2f36a748fbe0ea1907"),
         ("gzip:6", 1_500_000, "sha256:ae155e253b01b86b0744061149d9c4970c119bd56a8a37658b7aa98b901f1704"),
         ("gzip:9", 1_500_000, "sha256:fe3b6771caaaf5c584aefd7b735b6b92b2ee58169735a86e9799f43fbb9202fd"),
+        ("zstd:2", 1_500_000, "sha256:6157b1f4f3f2377dee2338c424776d29e4de1838b6023baae0263e311a1026bc"),
         ("zstd:3", content.len(), "sha256:d5bb2b2b5bef4dbafa292c7354e21e594142a99566e07140c710b5a5fbe71004"),
         ("zstd:9", 1_500_000, "sha256:4674367bcdbc6211c53c7d24e4bfea710e4913dfc3627ea8eec7a1a6164ab606"),
         ("zstd:19", 300_000, "sha256:f12b90a8d2cc8a08b057ae9f6b993fe9d8d66250c2a4d9704b9d998841aa3c5e"),
