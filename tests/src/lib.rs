@@ -21,6 +21,7 @@
 //! | [`snapshot`] | a repository at one moment, for comparison |
 //! | [`cli`] | running the `ocirepo` binary in a clean environment |
 //! | [`intake`] | a repository, sources to add to it, and what came of that |
+//! | [`patience`] | waiting for what must come soon |
 //! | [`unprivileged`] | running the binary as a user who may not write everywhere |
 //! | [`pages`], [`session`] | what the documentation shows, and running it as a reader would |
 //! | [`states`] | a repository in an odd state, before and after a command |
@@ -46,6 +47,7 @@ pub mod layout;
 pub mod memory;
 pub mod noise;
 pub mod pages;
+pub mod patience;
 pub mod producers;
 pub mod session;
 pub mod snapshot;

@@ -3,16 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
 use std::fs::{self, Permissions};
-use std::io::ErrorKind;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::os::unix::process::CommandExt as _;
-use std::path::Path;
-use std::process::Stdio;
-use std::thread;
-use std::time::Duration;
+use std::os::unix::fs::PermissionsExt as _;
 
 use ocirepo_tests::archive;
-use ocirepo_tests::cli::{Ocirepo, Output};
+use ocirepo_tests::cli::Ocirepo;
 use ocirepo_tests::compress::Compression;
 use ocirepo_tests::descriptor::{full_named, tag_named};
 use ocirepo_tests::image::{Image, ImageSpec};
@@ -20,8 +14,8 @@ use ocirepo_tests::layout::Layout;
 use ocirepo_tests::noise::noise;
 use ocirepo_tests::snapshot::Snapshot;
 use ocirepo_tests::tarball::Tarball;
+use ocirepo_tests::unprivileged::{Unprivileged, set_modes};
 use serde_json::Value;
-use tempfile::TempDir;
 
 const NEW: &str = "docker.io/test/new:1";
 
@@ -338,56 +332,6 @@ fn a_damaged_repository() {
         {
             refuses(&ocirepo, args, 4, &[file]);
         }
-    }
-}
-
-/// ocirepo run as a user who is not root.
-struct Unprivileged {
-    ocirepo: Ocirepo,
-    must_step_down: bool,
-    _program: TempDir,
-}
-
-impl Unprivileged {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        if fs::metadata(dir.path()).unwrap().uid() != 0 {
-            return Self { ocirepo: Ocirepo::new(), must_step_down: false, _program: dir };
-        }
-        // Where the program was built may be closed to others.
-        let program = dir.path().join("ocirepo");
-        fs::copy(Ocirepo::new().program(), &program).unwrap();
-        let ocirepo = Ocirepo::with_program(&program);
-        for path in [dir.path(), &program, &ocirepo.scratch("")] {
-            fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
-        }
-        // A child that another test has just started may hold the copy open for writing for a moment more.
-        let start =
-            || ocirepo.command(&["--version"]).stdout(Stdio::null()).status().map_err(|error| error.kind());
-        while start() == Err(ErrorKind::ExecutableFileBusy) {
-            thread::sleep(Duration::from_millis(10));
-        }
-        Self { ocirepo, must_step_down: true, _program: dir }
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        let mut command = self.ocirepo.command(args);
-        if self.must_step_down {
-            command.uid(65534).gid(65534);
-        }
-        self.ocirepo.spawn_command(command.stdin(Stdio::null())).wait()
-    }
-}
-
-fn set_modes(path: &Path, directory: u32, file: u32) {
-    if path.is_dir() {
-        fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
-        for entry in fs::read_dir(path).unwrap() {
-            set_modes(&entry.unwrap().path(), directory, file);
-        }
-        fs::set_permissions(path, Permissions::from_mode(directory)).unwrap();
-    } else {
-        fs::set_permissions(path, Permissions::from_mode(file)).unwrap();
     }
 }
 

@@ -20,6 +20,7 @@ use ocirepo_tests::cli::{Ocirepo, Running};
 use ocirepo_tests::descriptor::full_named;
 use ocirepo_tests::image::{Image, ImageSpec};
 use ocirepo_tests::layout::Layout;
+use ocirepo_tests::patience::until;
 use ocirepo_tests::snapshot::{Snapshot, debris};
 use serde_json::Value;
 
@@ -169,15 +170,10 @@ fn half_an_add(ocirepo: &Ocirepo, image: &Image, name: &str) -> (Running, ChildS
 /// Tries a command that wants no wait until it is kept out by `holder`.
 fn until_kept_out(ocirepo: &Ocirepo, args: &[&str], holder: &Running) {
     let pid = format!("pid {}", holder.pid());
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
+    until(&format!("{args:?} is kept out by {pid}"), || {
         let output = ocirepo.run(&[args, &["--lock-timeout", "0"]].concat());
-        if output.status.code() == Some(6) && output.stderr.contains(&pid) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{args:?} is not kept out by {pid}: {output:?}");
-        thread::sleep(Duration::from_millis(5));
-    }
+        output.status.code() == Some(6) && output.stderr.contains(&pid)
+    });
 }
 
 fn big_image(seed: u64) -> Image {

@@ -9,7 +9,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ocirepo_tests::archive;
 use ocirepo_tests::checker::check;
@@ -17,13 +17,11 @@ use ocirepo_tests::cli::{Ocirepo, Output, Running};
 use ocirepo_tests::descriptor::full_named;
 use ocirepo_tests::image::{Image, ImageSpec};
 use ocirepo_tests::layout::Layout;
+use ocirepo_tests::patience::until;
 use ocirepo_tests::snapshot::{Snapshot, debris};
 use ocirepo_tests::tools::strace;
 
 const SIGNALS: [(&str, i32); 3] = [("INT", 2), ("TERM", 15), ("HUP", 1)];
-
-/// Whoever has not come to something by then never will.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 const APP: &str = "docker.io/test/app:1";
 
@@ -42,15 +40,6 @@ fn image(seed: &str) -> Image {
 fn send(pid: u32, signal: &str) {
     let kill = format!("kill -{signal} {pid}");
     assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
-}
-
-#[track_caller]
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "it never came to this: {what}");
-        thread::sleep(Duration::from_millis(2));
-    }
 }
 
 fn is_empty(dir: &Path) -> bool {

@@ -46,6 +46,14 @@ fn repository() -> Ocirepo {
     ocirepo
 }
 
+/// A repository, and the path of an archive on the disk that has nothing but zeros in its layer.
+fn repository_and_file(large: &LargeArchive) -> (Ocirepo, String) {
+    let ocirepo = repository();
+    let path = ocirepo.scratch("large.tar");
+    large.write_sparse(&path).expect("the file can be written");
+    (ocirepo, path.to_str().expect("test paths are UTF-8").to_owned())
+}
+
 /// Adds an archive that `write` writes into a pipe; it must go in whole and within that much memory.
 fn streams_in(
     large: &LargeArchive,
@@ -93,10 +101,8 @@ fn a_large_layer_from_a_pipe() {
 fn a_large_layer_from_a_file() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let large = LargeArchive::new(layer_bytes(), Filling::Zeros, SizeField::Base256);
-    let ocirepo = repository();
-    let path = ocirepo.scratch("large.tar");
-    large.write_sparse(&path).expect("the file can be written");
-    let running = ocirepo.spawn(&["add", path.to_str().expect("test paths are UTF-8")]);
+    let (ocirepo, path) = repository_and_file(&large);
+    let running = ocirepo.spawn(&["add", &path]);
     let (output, peak) = wait_measured(running);
     went_in(&ocirepo, &large, output);
     assert_within(peak, PLAIN);
@@ -131,11 +137,8 @@ fn a_large_layer_compressed_on_the_way() {
     let large = LargeArchive::new(layer_bytes(), Filling::Zeros, SizeField::Base256);
     // Eight encoders: gzip works on blocks of 1 MiB, zstd on 8 MiB, eleven of them, and 4 MiB an encoder.
     for (layers, limit) in [("gzip", PLAIN), ("zstd", PLAIN + (11 * 8 + 8 * 4) * MIB)] {
-        let ocirepo = repository();
-        let path = ocirepo.scratch("large.tar");
-        large.write_sparse(&path).expect("the file can be written");
-        let path = path.to_str().expect("test paths are UTF-8");
-        let (output, peak) = wait_measured(ocirepo.spawn(&["add", path, "--layers", layers, "-j", "8"]));
+        let (ocirepo, path) = repository_and_file(&large);
+        let (output, peak) = wait_measured(ocirepo.spawn(&["add", &path, "--layers", layers, "-j", "8"]));
         output.ok();
         assert_within(peak, limit);
         let inspected = ocirepo.run(&["inspect", LargeArchive::NAME, "--format", "json"]).json();
@@ -150,10 +153,8 @@ fn a_large_layer_compressed_on_the_way() {
 fn a_large_layer_goes_out() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let large = LargeArchive::new(layer_bytes(), Filling::Zeros, SizeField::Base256);
-    let ocirepo = repository();
-    let path = ocirepo.scratch("large.tar");
-    large.write_sparse(&path).expect("the file can be written");
-    ocirepo.run(&["add", path.to_str().expect("test paths are UTF-8")]).ok();
+    let (ocirepo, path) = repository_and_file(&large);
+    ocirepo.run(&["add", &path]).ok();
     fs::remove_file(&path).expect("it is our own");
     let before = snapshot::tree(ocirepo.dir());
     let ocirepo = ocirepo.env("TMPDIR", "/nonexistent");
@@ -179,19 +180,16 @@ fn a_large_layer_goes_out() {
 fn a_large_layer_is_unpacked_on_the_way_out() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let large = LargeArchive::new(layer_bytes(), Filling::Zeros, SizeField::Base256);
-    let ocirepo = repository();
-    let path = ocirepo.scratch("large.tar");
-    large.write_sparse(&path).expect("the file can be written");
-    let path = path.to_str().expect("test paths are UTF-8");
-    ocirepo.run(&["add", path, "--layers", "gzip"]).ok();
-    fs::remove_file(path).expect("it is our own");
-    let running = ocirepo.spawn(&["export", "--type", "docker", "-o", path]);
+    let (ocirepo, path) = repository_and_file(&large);
+    ocirepo.run(&["add", &path, "--layers", "gzip"]).ok();
+    fs::remove_file(&path).expect("it is our own");
+    let running = ocirepo.spawn(&["export", "--type", "docker", "-o", &path]);
     let (output, peak) = wait_measured(running);
     output.ok();
     assert_within(peak, PLAIN);
-    assert!(fs::metadata(path).expect("it was written").len() > large.layer_size());
-    ocirepo.run(&["verify", path]).ok();
-    let listed = Command::new("tar").args(["tvf", path]).output().expect("tar is everywhere");
+    assert!(fs::metadata(&path).expect("it was written").len() > large.layer_size());
+    ocirepo.run(&["verify", &path]).ok();
+    let listed = Command::new("tar").args(["tvf", &path]).output().expect("tar is everywhere");
     let size = format!(" {} ", large.layer_size());
     assert!(listed.status.success() && String::from_utf8_lossy(&listed.stdout).contains(&size));
 }

@@ -18,12 +18,10 @@ use ocirepo_tests::cli::{Ocirepo, Output, Running};
 use ocirepo_tests::descriptor::full_named;
 use ocirepo_tests::image::{Image, ImageSpec};
 use ocirepo_tests::layout::Layout;
+use ocirepo_tests::patience::{PATIENCE, until};
 use ocirepo_tests::snapshot::{Snapshot, debris};
 use ocirepo_tests::tools::{say, strace};
 use ocirepo_tests::unprivileged::{Unprivileged, set_modes};
-
-/// Whoever waits longer for a lock that is free, or about to be, was starved.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A repository of one image under `count` names. The more there are, the longer a look at them takes.
 fn repository(count: usize) -> Ocirepo {
@@ -89,15 +87,6 @@ impl SlowAdd {
         self.rest.send(()).unwrap();
         self.running.wait().ok();
         self.name
-    }
-}
-
-#[track_caller]
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "it never came to this: {what}");
-        thread::sleep(Duration::from_millis(2));
     }
 }
 

@@ -223,6 +223,7 @@ impl Reach {
 mod tests {
     use super::*;
     use crate::index::edit::Put;
+    use crate::ingest::Ingest;
     use crate::{InitOptions, Settings};
 
     const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -232,24 +233,32 @@ mod tests {
         format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{}}}"#, text.len())
     }
 
+    fn new_repository() -> (tempfile::TempDir, Repository) {
+        let dir = tempfile::tempdir().unwrap();
+        let made = Repository::init(dir.path(), InitOptions::default(), Settings::default());
+        (dir, made.unwrap().0)
+    }
+
+    /// The digest of a document, and what puts it into index.json without a name.
+    fn put(ingest: &Ingest<'_>, media_type: &str, text: &str) -> (Put, Digest) {
+        let digest = ingest.put_bytes(text.as_bytes()).unwrap();
+        let entry = Entry::for_descriptor(media_type, &digest, text.len() as u64, None);
+        (Put { entry, name: None, replace: false }, digest)
+    }
+
     /// A referrer that is an index of an index that is not there.
     #[test]
     fn what_cannot_be_read_holds_others_only_while_it_stays() {
-        let dir = tempfile::tempdir().unwrap();
-        let (repository, _) =
-            Repository::init(dir.path(), InitOptions::default(), Settings::default()).unwrap();
+        let (_dir, repository) = new_repository();
         let lock = repository.lock_shared().unwrap();
         let ingest = lock.ingest().unwrap();
-        let put = |media_type, text: &str| {
-            let digest = ingest.put_bytes(text.as_bytes()).unwrap();
-            let entry = Entry::for_descriptor(media_type, &digest, text.len() as u64, None);
-            (Put { entry, name: None, replace: false }, descriptor(media_type, &digest, text))
-        };
         let absent = descriptor(INDEX, &Digest::sha256(b"x"), "x");
-        let (one, about_one) = put(IMAGE, r#"{"schemaVersion":2,"layers":[]}"#);
-        let (other, _) = put(IMAGE, r#"{"schemaVersion":2,"layers":[],"x":1}"#);
+        let subject = r#"{"schemaVersion":2,"layers":[]}"#;
+        let (one, digest) = put(&ingest, IMAGE, subject);
+        let (other, _) = put(&ingest, IMAGE, r#"{"schemaVersion":2,"layers":[],"x":1}"#);
+        let about_one = descriptor(IMAGE, &digest, subject);
         let referrer = format!(r#"{{"schemaVersion":2,"manifests":[{absent}],"subject":{about_one}}}"#);
-        let (referrer, _) = put(INDEX, &referrer);
+        let (referrer, _) = put(&ingest, INDEX, &referrer);
         ingest.commit(&[one, other, referrer]).unwrap();
 
         let document = repository.index().unwrap();
@@ -263,9 +272,7 @@ mod tests {
 
     #[test]
     fn nothing_is_an_orphan_while_an_index_cannot_be_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let (repository, _) =
-            Repository::init(dir.path(), InitOptions::default(), Settings::default()).unwrap();
+        let (_dir, repository) = new_repository();
         let lock = repository.lock_shared().unwrap();
         let ingest = lock.ingest().unwrap();
         let child = r#"{"schemaVersion":2,"layers":[]}"#;
@@ -273,12 +280,8 @@ mod tests {
         let child = descriptor(IMAGE, &child_digest, child);
         let index = format!(r#"{{"schemaVersion":2,"manifests":[{child}]}}"#);
         let signature = format!(r#"{{"schemaVersion":2,"layers":[],"subject":{child}}}"#);
-        let put = |media_type, text: &str| {
-            let digest = ingest.put_bytes(text.as_bytes()).unwrap();
-            let entry = Entry::for_descriptor(media_type, &digest, text.len() as u64, None);
-            (Put { entry, name: None, replace: false }, digest)
-        };
-        let ((listed, index_digest), (about, _)) = (put(INDEX, &index), put(IMAGE, &signature));
+        let ((listed, index_digest), (about, _)) =
+            (put(&ingest, INDEX, &index), put(&ingest, IMAGE, &signature));
         ingest.commit(&[listed, about]).unwrap();
 
         let find = || orphans(&repository, &repository.index().unwrap());
