@@ -8,6 +8,7 @@
 
 mod atomic;
 mod dir;
+mod measure;
 mod output;
 mod owner;
 mod share;

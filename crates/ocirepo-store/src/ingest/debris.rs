@@ -42,7 +42,7 @@ fn find(tmp: &Dir, is_certain: bool) -> Result<Vec<Debris>> {
         }
         if found.kind == Kind::Directory {
             if disk::is_dead(tmp, &found.name)?.unwrap_or(is_certain) {
-                dead.push(Debris { bytes: measure(tmp, &found.name), path });
+                dead.push(Debris { bytes: tmp.bytes_in(&found.name).unwrap_or_default(), path });
             }
         } else if is_certain && found.kind == Kind::File {
             let bytes = tmp.stat(&found.name)?.map_or(0, |stat| stat.size);
@@ -50,10 +50,4 @@ fn find(tmp: &Dir, is_certain: bool) -> Result<Vec<Debris>> {
         }
     }
     Ok(dead)
-}
-
-fn measure(tmp: &Dir, name: &str) -> u64 {
-    let Ok(Some(dir)) = tmp.open_own_dir(name) else { return 0 };
-    let files = dir.list().unwrap_or_default();
-    files.iter().filter_map(|file| dir.stat(&file.name).ok().flatten()).map(|stat| stat.size).sum()
 }

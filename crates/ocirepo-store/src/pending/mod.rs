@@ -167,18 +167,7 @@ impl PendingBundle {
     /// When the file system refuses.
     pub fn bytes(&self) -> Result<u64> {
         let Some(dir) = &self.dir else { return Ok(0) };
-        let mut open: Vec<Dir> =
-            [dir.open_own_dir(BLOBS)?, dir.open_own_dir(PARTS)?].into_iter().flatten().collect();
-        let mut bytes = 0;
-        while let Some(dir) = open.pop() {
-            for found in dir.list()? {
-                match found.kind {
-                    Kind::Directory => open.extend(dir.open_own_dir(&found.name)?),
-                    _ => bytes += dir.stat(&found.name)?.map_or(0, |stat| stat.size),
-                }
-            }
-        }
-        Ok(bytes)
+        Ok(dir.bytes_in(BLOBS)? + dir.bytes_in(PARTS)?)
     }
 
     /// Makes a waiting blob part of what `ingest` will commit, proven once more: by a link, so that it

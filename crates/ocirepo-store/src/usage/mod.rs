@@ -12,7 +12,6 @@
 //! All of it comes from one walk over the graph and one look at each blob.
 
 mod doubts;
-mod places;
 mod shares;
 mod twice;
 
@@ -107,6 +106,8 @@ pub fn usage(repository: &Repository, document: &Document) -> Result<Usage> {
         size.into_iter().for_each(|size| side.add(size));
     }
     let twice = twice::find(repository, &graph, &sizes)?;
+    let own = repository.own_dir()?;
+    let bytes_in = |name| own.as_ref().map_or(Ok(0), |own| own.bytes_in(name));
     let sizes = sizes.into_iter().map(Option::unwrap_or_default).collect();
     let shares = Shares::new(document, &graph, sizes, &waiting.needed, !doubts.is_empty());
     Ok(Usage {
@@ -115,8 +116,8 @@ pub fn usage(repository: &Repository, document: &Document) -> Result<Usage> {
         kept,
         garbage,
         pending: repository.pendings()?.iter().filter_map(|bundle| bundle.bytes().ok()).sum(),
-        quarantine: places::bytes_in(repository, crate::verify::QUARANTINE)?,
-        staging: places::bytes_in(repository, crate::ingest::TMP)?,
+        quarantine: bytes_in(crate::verify::QUARANTINE)?,
+        staging: bytes_in(crate::ingest::TMP)?,
         twice,
         doubts,
         shares,
