@@ -25,7 +25,7 @@
 //! spares young blobs for their sake.
 
 pub(crate) mod mark;
-mod plan;
+pub(crate) mod plan;
 mod sharing;
 mod sweep;
 pub(crate) mod waiting;

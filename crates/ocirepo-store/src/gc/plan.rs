@@ -184,7 +184,7 @@ fn is_young(stat: &Stat, options: &Options) -> bool {
 }
 
 /// What is missing and what is broken, each with the images that need it.
-fn troubles(repository: &Repository, graph: &Graph) -> Result<(Vec<Trouble>, Vec<Trouble>)> {
+pub(crate) fn troubles(repository: &Repository, graph: &Graph) -> Result<(Vec<Trouble>, Vec<Trouble>)> {
     // Mostly nothing is missing, and nobody asks.
     let ancestry = LazyCell::new(|| graph.ancestry());
     let trouble = |blob, reason: String| Trouble {

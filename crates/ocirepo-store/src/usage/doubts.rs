@@ -2,11 +2,11 @@
 
 use crate::blob::Listing;
 use crate::error::Result;
+use crate::gc::plan::troubles;
 use crate::gc::waiting::Waiting;
-use crate::graph::{Fault, Graph, Link};
+use crate::graph::Graph;
 use crate::index::Document;
 use crate::repository::{History, Repository};
-use crate::verify::is_quarantined;
 
 /// Finds the reasons, in words.
 pub(super) fn find(
@@ -16,10 +16,13 @@ pub(super) fn find(
     listing: &Listing,
     waiting: &Waiting,
 ) -> Result<Vec<String>> {
-    let mut doubts = Vec::new();
-    for fault in &graph.faults {
-        doubts.extend(judge(repository, graph, fault)?);
-    }
+    let (missing, broken) = troubles(repository, graph)?;
+    let missing_roots = missing.into_iter().filter(|trouble| trouble.is_root);
+    let refused = broken.into_iter().chain(missing_roots).map(|trouble| {
+        let image = trouble.images.into_iter().next().filter(|_| trouble.is_root);
+        format!("{}: {}", image.or(trouble.digest).unwrap_or_default(), trouble.reason)
+    });
+    let mut doubts: Vec<String> = refused.collect();
     doubts.extend(waiting.broken.iter().map(|trouble| trouble.reason.clone()));
     let linked = listing.linked.iter().map(|path| path.display());
     doubts.extend(linked.map(|path| format!("{path} is a link, so others may share these blobs")));
@@ -30,24 +33,4 @@ pub(super) fn find(
         }
     }
     Ok(doubts)
-}
-
-/// Whether a fault stops a collection: a document that is damaged does, and the manifest of an entry that
-/// is not there. What is missing elsewhere does not.
-fn judge(repository: &Repository, graph: &Graph, fault: &Fault) -> Result<Option<String>> {
-    let blob = match fault {
-        Fault::BrokenEntry { root, reason } => {
-            return Ok(Some(format!("{}: {reason}", graph.roots[*root].label)));
-        }
-        Fault::Broken { blob, reason } => return Ok(Some(format!("{}: {reason}", graph.blob(*blob).digest))),
-        Fault::Missing { blob } => *blob,
-    };
-    let digest = &graph.blob(blob).digest;
-    if let Some(root) = graph.roots.iter().find(|root| root.blob == Some(blob)) {
-        return Ok(Some(format!("{}: its manifest is not there", root.label)));
-    }
-    let is_optional = |(_, link): &(_, Link)| matches!(link, Link::Subject | Link::Guess);
-    let is_needed = !graph.blob(blob).parents.iter().all(is_optional);
-    let is_aside = is_needed && is_quarantined(repository, digest)?;
-    Ok(is_aside.then(|| format!("{digest} is damaged, and was moved aside")))
 }
