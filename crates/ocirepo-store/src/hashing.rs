@@ -19,6 +19,9 @@ const PIECE: usize = 256 << 10;
 /// So many pieces may wait to be hashed.
 const WAITING: usize = 4;
 
+/// To hash so many bytes takes longer than to start a thread by far.
+pub(crate) const WORTH_A_THREAD: u64 = 1 << 20;
+
 /// A hasher that can go on in a thread of its own.
 #[derive(Debug)]
 pub struct PipelinedHasher {
@@ -55,6 +58,13 @@ impl PipelinedHasher {
             && let Some(beside) = Beside::start(hasher)
         {
             self.state = State::Beside(beside);
+        }
+    }
+
+    /// [`Self::split`], if that is worth it for so many bytes to come.
+    pub fn split_for(&mut self, bytes: u64) {
+        if bytes >= WORTH_A_THREAD {
+            self.split();
         }
     }
 

@@ -7,9 +7,6 @@ use crate::digest::{Algorithm, Digest, Hasher};
 use crate::disk::BUFFER;
 use crate::hashing::PipelinedHasher;
 
-/// To hash so many bytes takes longer than to start a thread by far.
-const WORTH_A_THREAD: u64 = 1 << 20;
-
 /// A reader that proves size and digest of what went through it: reading past the end fails
 /// unless both were right. A caller that stops earlier has no proof.
 #[derive(Debug)]
@@ -32,10 +29,8 @@ impl<R: Read> VerifiedReader<R> {
     /// the bytes than to read them.
     #[must_use]
     pub fn hashing_beside(mut self) -> Self {
-        if self.left >= WORTH_A_THREAD
-            && let Some(hasher) = &mut self.hasher
-        {
-            hasher.split();
+        if let Some(hasher) = &mut self.hasher {
+            hasher.split_for(self.left);
         }
         self
     }

@@ -99,10 +99,10 @@ impl BlobWriter {
         Ok(length)
     }
 
-    /// Says that no other blob is written meanwhile, nor will be: from here on, this one is hashed on a
-    /// thread of its own. Otherwise that is found out after some MiB.
-    pub fn is_alone(&mut self) {
-        self.hasher.split();
+    /// Says that no other blob is written while the `bytes` to come of this one are: they are hashed on a
+    /// thread of their own if that is worth it. Otherwise that is found out after some MiB.
+    pub fn is_alone_for(&mut self, bytes: u64) {
+        self.hasher.split_for(bytes);
     }
 
     fn grow(&mut self, length: usize) {

@@ -8,14 +8,12 @@
 use crate::digest::Digest;
 use crate::disk::{self, Dir, Owner};
 use crate::error::Result;
+use crate::hashing::WORTH_A_THREAD;
 
 const LAST_INDEX: &str = "last-index";
 
 /// What the line begins with that names what the newest index.json was made from.
 const BASE: &str = "from ";
-
-/// To hash so many bytes takes longer than to start a thread by far.
-const LARGE: usize = 1 << 20;
 
 /// The digests of the last index.json files of ours, newest first.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -65,9 +63,10 @@ impl History {
         disk::replace(dir, LAST_INDEX, text.as_bytes(), owner)
     }
 }
+
 /// The digests of two files, side by side where that is worth a thread.
 fn digests([one, other]: [&[u8]; 2]) -> [Digest; 2] {
-    if one.len() < LARGE {
+    if (one.len() as u64) < WORTH_A_THREAD {
         return [one, other].map(Digest::sha256);
     }
     std::thread::scope(|scope| {

@@ -18,9 +18,6 @@ use super::{Content, Member, Place, buffer_for, paths};
 use crate::bundle::VOLUME;
 use crate::error::{Error, Result, escape};
 
-/// To hash so many bytes takes longer than to start a thread by far.
-const WORTH_A_THREAD: u64 = 1 << 20;
-
 /// The content of a member, as an index into the list of them.
 #[derive(Debug)]
 enum Held {
@@ -131,9 +128,7 @@ impl<'i, 'l> Spool<'i, 'l> {
     }
 
     fn stage(&self, header: &Header, input: &mut impl Input, writer: &mut BlobWriter) -> Result<()> {
-        if header.size > WORTH_A_THREAD {
-            writer.is_alone();
-        }
+        writer.is_alone_for(header.size);
         while writer.size() < header.size {
             let done = writer.size();
             writer.pull(header.size - done, |buffer| self.piece(header, done, input, buffer))?;
