@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use crate::digest::Digest;
-use crate::graph::{Class, Descriptor, Documents, Edge, Link, Loaded, Node, Platform, Wanted};
+use crate::graph::{
+    Class, Descriptor, Documents, Edge, Link, Loaded, Node, Platform, Wanted, is_image_config,
+};
 use crate::index::Entry;
 
 /// A manifest inside an image: the image itself, or one platform of an index.
@@ -75,9 +77,7 @@ impl Image {
             if !seen.insert((descriptor.digest.clone(), class)) {
                 continue;
             }
-            if sized.insert(descriptor.digest.clone()) {
-                self.total_size = self.total_size.saturating_add(descriptor.size);
-            }
+            self.count(&descriptor, &mut sized);
             if !class.is_document() {
                 self.is_complete &= is_present(documents, &descriptor) || descriptor.may_be_absent();
                 continue;
@@ -95,13 +95,18 @@ impl Image {
             for edge in node.into_iter().flat_map(|node| node.edges) {
                 if edge.sized && proven.as_ref() == Some(&edge.descriptor.digest) {
                     // It was read as a document a moment ago: no need to ask whether it is there.
-                    if sized.insert(edge.descriptor.digest.clone()) {
-                        self.total_size = self.total_size.saturating_add(edge.descriptor.size);
-                    }
+                    self.count(&edge.descriptor, &mut sized);
                 } else {
                     open.extend(part(documents, edge));
                 }
             }
+        }
+    }
+
+    /// Adds the size of a blob that was not met with before.
+    fn count(&mut self, descriptor: &Descriptor, sized: &mut HashSet<Digest>) {
+        if sized.insert(descriptor.digest.clone()) {
+            self.total_size = self.total_size.saturating_add(descriptor.size);
         }
     }
 
@@ -183,22 +188,8 @@ fn is_present(documents: &dyn Documents, descriptor: &Descriptor) -> bool {
 
 /// An image config. Configs of other types are not opened.
 fn read_config(documents: &dyn Documents, config: &Descriptor) -> Option<Vec<u8>> {
-    let is_image_config = matches!(
-        config.media_type.as_str(),
-        "application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json"
-    );
-    if !is_image_config {
+    if !is_image_config(&config.media_type) {
         return None;
     }
-    // Loaded as a document for its size limit and its proof.
-    let wanted = Wanted {
-        digest: &config.digest,
-        class: Class::Unknown,
-        size: Some(config.size),
-        embedded: config.data.as_deref(),
-    };
-    match documents.load(&wanted) {
-        Loaded::Content(bytes) => Some(bytes),
-        _ => None,
-    }
+    documents.content(&config.digest, Some(config.size), config.data.as_deref())
 }

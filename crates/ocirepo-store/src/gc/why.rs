@@ -7,7 +7,7 @@ use crate::blob;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::graph::{
-    BlobId, Class, Descriptor, Graph, Link, Loaded, Node, Platform, Root, Wanted, own_media_type,
+    BlobId, Class, Descriptor, Documents as _, Graph, Link, Node, Platform, Root, own_media_type,
 };
 use crate::index::Document;
 use crate::pending::PendingBundle;
@@ -106,7 +106,8 @@ fn describe(
             step.media_type = Some(descriptor.media_type).filter(|text| !text.is_empty());
             step.platform = descriptor.platform;
         } else if blob.is_document {
-            step.media_type = read(repository, &step).as_deref().and_then(own_media_type);
+            step.media_type =
+                repository.content(&step.digest, step.size, None).as_deref().and_then(own_media_type);
         }
         steps.push(step);
     }
@@ -116,16 +117,8 @@ fn describe(
 /// The descriptor with which a document names another blob.
 fn named_in(repository: &Repository, above: &Step, digest: &Digest) -> Option<Descriptor> {
     let class = Class::of(above.media_type.as_deref().unwrap_or_default());
-    let node = Node::parse(&read(repository, above)?, class).ok()?;
+    let node = Node::parse(&repository.content(&above.digest, above.size, None)?, class).ok()?;
     node.edges.into_iter().map(|edge| edge.descriptor).find(|descriptor| descriptor.digest == *digest)
-}
-
-fn read(repository: &Repository, step: &Step) -> Option<Vec<u8>> {
-    let wanted = Wanted { digest: &step.digest, class: Class::Unknown, size: step.size, embedded: None };
-    match repository.load(&wanted) {
-        Loaded::Content(bytes) => Some(bytes),
-        _ => None,
-    }
 }
 
 /// What no root needs may still be needed by bundles that wait for volumes.

@@ -45,6 +45,15 @@ pub trait Documents: Sync {
     /// # Errors
     /// When that cannot be told.
     fn blob_size(&self, digest: &Digest) -> Result<Option<u64>>;
+
+    /// The content of a document of any type, proven; `None` when it is not there, cannot be read or is
+    /// larger than documents are.
+    fn content(&self, digest: &Digest, size: Option<u64>, embedded: Option<&[u8]>) -> Option<Vec<u8>> {
+        match self.load(&Wanted { digest, class: Class::Unknown, size, embedded }) {
+            Loaded::Content(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
 }
 
 impl Documents for Blobs {

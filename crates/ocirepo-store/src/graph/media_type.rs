@@ -50,6 +50,15 @@ impl Class {
     }
 }
 
+/// Whether a media type is that of the config of an image. Artifacts have configs of all kinds.
+#[must_use]
+pub fn is_image_config(media_type: &str) -> bool {
+    matches!(
+        media_type.split(';').next().unwrap_or_default().trim(),
+        "application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json"
+    )
+}
+
 /// Whether a layer of this type may legally be absent: it is not to be distributed.
 #[must_use]
 pub fn is_nondistributable(media_type: &str) -> bool {

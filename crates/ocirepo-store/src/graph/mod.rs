@@ -17,7 +17,7 @@ mod walk;
 pub use closure::{Closure, REFERENCE_DIGEST, closure};
 pub use descriptor::{Descriptor, Platform};
 pub use load::{Documents, Loaded, Wanted};
-pub use media_type::{Class, is_nondistributable};
+pub use media_type::{Class, is_image_config, is_nondistributable};
 pub use node::{Edge, Link, MAX_MANIFEST_SIZE, Node, class_by_shape, own_media_type};
 pub use referrers::{Referrer, Referrers};
 pub use rewrite::{Replacement, with_layers};

@@ -1,11 +1,11 @@
 //! What an entry is to a runtime: an image that can be run, or something else.
 
-use ocirepo_store::graph::{Class, Descriptor, Link, Platform};
+use ocirepo_store::graph::{Class, Descriptor, Link, Platform, is_image_config};
 use ocirepo_store::index::Entry;
 
 use crate::error::{Result, escape};
 use crate::import::naming;
-use crate::import::oci::{Graph, Held, Listed, attested, is_image_config, platform_of_config, reference};
+use crate::import::oci::{Graph, Held, Listed, attested, platform_of_config, reference};
 
 /// A manifest that can be run.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use ocirepo_store::Digest;
 use ocirepo_store::Progress;
-use ocirepo_store::graph::{Class, Link, Node, Platform};
+use ocirepo_store::graph::{Class, Link, Node, Platform, is_image_config};
 use ocirepo_store::index::{Document, Entry};
 use ocirepo_store::ingest::Ingest;
 use ocirepo_store::layers::Fact;
@@ -258,7 +258,7 @@ impl Surroundings for Session<'_, '_, '_> {
         let Some(bytes) = self.graph.find_bytes(descriptor, Class::Image, &label)? else { return Ok(None) };
         let fail = |reason: String| self.graph.carrier.bad_image(&label, escape(&reason));
         let node = Node::parse(&bytes, Class::Image).map_err(fail)?;
-        let config = node.linked(Link::Config).find(|config| oci::is_image_config(&config.media_type));
+        let config = node.linked(Link::Config).find(|config| is_image_config(&config.media_type));
         config.map_or(Ok(None), |config| oci::platform_of_config(self.graph.carrier, &config.digest))
     }
 

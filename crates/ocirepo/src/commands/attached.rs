@@ -5,9 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
 use ocirepo_store::Digest;
-use ocirepo_store::graph::{
-    Class, Documents, Loaded, Referrer, Referrers, Wanted, class_by_shape, own_media_type,
-};
+use ocirepo_store::graph::{Class, Documents, Referrer, Referrers, class_by_shape, own_media_type};
 use ocirepo_store::image::{Image, Manifest};
 use ocirepo_store::index::Entry;
 use serde::Serialize;
@@ -92,16 +90,14 @@ fn describe(view: &View<'_>, referrer: &Referrer) -> Attached {
 
 /// An entry as index.json would list it.
 fn unlisted(documents: &dyn Documents, referrer: &Referrer) -> Entry {
-    let wanted =
-        Wanted { digest: &referrer.digest, class: Class::Unknown, size: referrer.size, embedded: None };
-    let media_type = match documents.load(&wanted) {
-        Loaded::Content(bytes) => own_media_type(&bytes).or_else(|| match class_by_shape(&bytes)? {
+    let content = documents.content(&referrer.digest, referrer.size, None);
+    let media_type = content.and_then(|bytes| {
+        own_media_type(&bytes).or_else(|| match class_by_shape(&bytes)? {
             Class::Index => Some("application/vnd.oci.image.index.v1+json".to_owned()),
             Class::Image => Some("application/vnd.oci.image.manifest.v1+json".to_owned()),
             _ => None,
-        }),
-        _ => None,
-    };
+        })
+    });
     let size = referrer.size.unwrap_or_default();
     Entry::for_descriptor(&media_type.unwrap_or_default(), &referrer.digest, size, None)
 }

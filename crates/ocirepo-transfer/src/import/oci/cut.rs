@@ -8,7 +8,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use ocirepo_store::Digest;
-use ocirepo_store::graph::{Class, Descriptor, Link, Platform, REFERENCE_DIGEST, Replacement};
+use ocirepo_store::graph::{
+    Class, Descriptor, Link, Platform, REFERENCE_DIGEST, Replacement, is_image_config,
+};
 use ocirepo_store::index::{Document, Entry};
 
 use super::graph::{Graph, Held};
@@ -323,14 +325,6 @@ pub(crate) fn reference(child: &Entry) -> Option<String> {
 pub(crate) fn attested(entry: &Entry) -> Option<Digest> {
     let platform = entry.descriptor().ok()?.platform.as_ref()?;
     if platform.is_unknown() { reference(entry)?.parse().ok() } else { None }
-}
-
-/// Whether a media type is that of the config of an image. Artifacts have configs of all kinds.
-pub(crate) fn is_image_config(media_type: &str) -> bool {
-    matches!(
-        media_type.split(';').next().unwrap_or_default().trim(),
-        "application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json"
-    )
 }
 
 /// The platform that a config in the archive or in the repository says; `None` for what is no

@@ -17,7 +17,7 @@ use ocirepo_store::index::Entry;
 use ocirepo_store::name::Name;
 
 pub(crate) use bring::{Bringing, bring};
-pub(crate) use cut::{Cut, attested, cut, is_image_config, platform_of_config, reference};
+pub(crate) use cut::{Cut, attested, cut, platform_of_config, reference};
 pub(crate) use graph::{Graph, Held};
 pub(crate) use relayer::{relayer, verify};
 pub(crate) use survey::Survey;

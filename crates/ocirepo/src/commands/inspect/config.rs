@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ocirepo_store::graph::{Class, Documents, Loaded};
+use ocirepo_store::graph::{Class, Documents, Loaded, is_image_config};
 use ocirepo_store::image::Manifest;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -31,11 +31,11 @@ impl Runtime {
     /// Reads the config of a manifest; `None` for what is no image, and when it cannot be read.
     pub(super) fn of(documents: &dyn Documents, manifest: &Manifest) -> Option<Self> {
         let config = manifest.config.as_ref()?;
-        let is_image =
-            ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"]
-                .contains(&config.media_type.as_str());
+        if !is_image_config(&config.media_type) {
+            return None;
+        }
         let Loaded::Content(bytes) = super::load(documents, config, Class::Data) else { return None };
-        serde_json::from_slice(&bytes).ok().filter(|_| is_image).map(|value: Value| Self::read(&value))
+        serde_json::from_slice(&bytes).ok().map(|value: Value| Self::read(&value))
     }
 
     fn read(value: &Value) -> Self {

@@ -9,7 +9,7 @@ mod rewriting;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use ocirepo_store::graph::{Class, Descriptor, Link, Node, Platform, Replacement};
+use ocirepo_store::graph::{Class, Descriptor, Link, Node, Platform, Replacement, is_image_config};
 use ocirepo_store::{Digest, Unit};
 
 use rewriting::{Made, Rewriting, warnings};
@@ -257,7 +257,8 @@ impl Images {
         label: &str,
         strictly: bool,
     ) -> Result<()> {
-        let Some(config) = node.linked(Link::Config).find(|config| is_image_config(config)) else {
+        let Some(config) = node.linked(Link::Config).find(|config| is_image_config(&config.media_type))
+        else {
             return Ok(());
         };
         let layers: Vec<&Descriptor> = node.linked(Link::Layer).collect();
@@ -290,13 +291,6 @@ impl Images {
         self.stacks.insert(digest.clone(), Ok(diff_ids));
         Ok(())
     }
-}
-
-fn is_image_config(config: &Descriptor) -> bool {
-    matches!(
-        config.media_type.as_str(),
-        "application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json"
-    )
 }
 
 /// The diffIDs of an image; `None` when its config is not there.
