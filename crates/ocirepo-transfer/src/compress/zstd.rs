@@ -33,8 +33,8 @@ impl Codec for Zstd {
     fn encode(&self, content: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         let mut compressor = Compressor::new(self.0.get().into())?;
         compressor.set_parameter(CParameter::WindowLog(WINDOW_LOG))?;
-        for parameter in LEVEL_2.into_iter().filter(|_| self.0.get() == 2) {
-            compressor.set_parameter(parameter)?;
+        if self.0.get() == 2 {
+            LEVEL_2.into_iter().try_for_each(|parameter| compressor.set_parameter(parameter))?;
         }
         compressor.include_contentsize(true)?;
         compressor.include_checksum(true)?;
