@@ -155,9 +155,7 @@ impl Command {
             Self::Man(_) => "man",
         }
     }
-}
 
-impl Command {
     /// What to say when it is interrupted.
     pub(crate) fn interrupted(&self) -> interrupt::State {
         const UNCHANGED: &str = "the repository is as it was";

@@ -84,7 +84,7 @@ fn holdings(
 }
 
 fn show(changes: &ImageChanges, context: &Context) -> Result<()> {
-    let name = |image: &TocImage| image.reference.clone().unwrap_or_else(|| "<none>".to_owned());
+    let name = |image: &TocImage| render::name(image.reference.as_deref()).to_owned();
     let short = |digest: &ocirepo_store::Digest| render::short(digest.as_str());
     let mut rows = Vec::new();
     for image in &changes.added {

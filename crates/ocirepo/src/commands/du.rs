@@ -9,6 +9,7 @@ use ocirepo_store::usage::{Form, HeldTwice, Share, Usage, usage};
 use serde_json::{Value, json};
 
 use super::look;
+use super::summary::{digest_cell, reference, sort_by_reference};
 use crate::context::Context;
 use crate::exit::Code;
 use crate::options::Format;
@@ -75,10 +76,7 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
         .collect();
     match args.sort {
         Sort::Index => {}
-        Sort::Name => rows.sort_by_cached_key(|row| {
-            let name = row.entry.name().map(ToString::to_string);
-            (name.is_none(), name)
-        }),
+        Sort::Name => sort_by_reference(&mut rows, |row| reference(row.entry)),
         Sort::Total => rows.sort_by_key(|row| std::cmp::Reverse(row.share.total)),
         Sort::Unique => rows.sort_by_key(|row| std::cmp::Reverse(row.share.unique)),
         Sort::Frees => rows.sort_by_key(|row| std::cmp::Reverse(row.share.frees)),
@@ -187,11 +185,10 @@ fn sizes(share: &Share) -> [Cell; 4] {
 
 impl Row<'_> {
     fn cells(&self, whole_digests: bool) -> [Cell; 6] {
-        let name = self.entry.name().map_or_else(|| "<none>".to_owned(), ToString::to_string);
-        let digest = self.entry.digest_text().unwrap_or("-");
-        let digest = if whole_digests { digest.to_owned() } else { render::short(digest) };
+        let name = reference(self.entry);
+        let digest = digest_cell(self.entry.digest_text(), whole_digests);
         let [total, unique, shared, frees] = sizes(&self.share);
-        [name.into(), Cell::new(digest, Look::Dim), total, unique, shared, frees]
+        [render::name(name.as_deref()).into(), digest, total, unique, shared, frees]
     }
 }
 
@@ -199,7 +196,7 @@ fn print_json(rows: &[Row<'_>], together: Option<&Share>, usage: &Usage) -> Resu
     let share = |share: &Share| json!({ "total": share.total, "unique": share.unique, "shared": share.shared(), "frees": share.frees });
     let images = rows.iter().map(|row| {
         let mut value = share(&row.share);
-        value["reference"] = json!(row.entry.name().map(ToString::to_string));
+        value["reference"] = json!(reference(row.entry));
         value["digest"] = json!(row.entry.digest_text());
         value
     });

@@ -15,6 +15,7 @@ mod look;
 pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod rm;
+mod summary;
 pub(crate) mod tag;
 pub(crate) mod verify;
 pub(crate) mod why;

@@ -79,7 +79,7 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
                 Reason::Selected => String::new(),
                 Reason::ReferrerOf(subject) => format!(" (refers to {subject})"),
             };
-            let name = removal.reference.as_deref().unwrap_or("<none>");
+            let name = render::name(removal.reference.as_deref());
             render::line(&render::safe(&format!("{did} {name} {digest}{why}")))?;
         }
         if plan.removals.is_empty() {

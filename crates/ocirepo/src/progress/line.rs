@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use ocirepo_store::Unit;
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+use unicode_width::UnicodeWidthStr as _;
 
-use crate::render::{safe, safe_json, size};
+use crate::render::{beginning, end, safe, safe_json, size};
 
 /// How far a task is at one moment.
 pub(super) struct State<'t> {
@@ -76,7 +76,7 @@ impl State<'_> {
         };
         let room = width.saturating_sub(facts.width() + 1);
         let for_item = if room >= 2 * ITEM - 6 { ITEM + 1 } else { 0 };
-        let task = fit_end(&safe(self.task), (room - for_item).min(60));
+        let task = fit_task(&safe(self.task), (room - for_item).min(60));
         let mut left = room - task.width();
         let mut line = format!("{task} {facts}");
         if let Some(total) = self.total().filter(|_| left > ITEM + GRAPH + 4) {
@@ -86,9 +86,9 @@ impl State<'_> {
         }
         if let Some(item) = self.item().filter(|_| left > ITEM) {
             line.push(' ');
-            line.push_str(&fit_begin(&item, left - 1));
+            line.push_str(&beginning(&item, left - 1));
         }
-        fit_begin(&line, width)
+        beginning(&line, width)
     }
 
     /// One JSON object on a line.
@@ -168,39 +168,13 @@ fn clock(seconds: u64) -> String {
     }
 }
 
-/// The beginning of a text, if it has more columns than there are.
-fn fit_begin(text: &str, columns: usize) -> String {
-    if text.width() <= columns { text.to_owned() } else { cut(text.chars(), columns).into_iter().collect() }
-}
-
 /// A task in so many columns: without its verb, or with the end of the rest only, where the name of a
 /// file is.
-fn fit_end(task: &str, columns: usize) -> String {
+fn fit_task(task: &str, columns: usize) -> String {
     let (verb, rest) = task.split_once(' ').unwrap_or(("", task));
     let verb = if verb.width() + 10 < columns { format!("{verb} ") } else { String::new() };
     let room = columns - verb.width();
-    if task.width() <= columns {
-        task.to_owned()
-    } else if rest.width() <= room {
-        format!("{verb}{rest}")
-    } else {
-        let end: String = cut(rest.chars().rev(), room).into_iter().rev().collect();
-        format!("{verb}{end}")
-    }
-}
-
-/// As many characters as fit, and an ellipsis in the last column.
-fn cut(chars: impl Iterator<Item = char>, columns: usize) -> Vec<char> {
-    let mut left = columns.saturating_sub(1);
-    let fits = |c: &char| {
-        let width = c.width().unwrap_or(0);
-        let fits = width <= left;
-        left -= if fits { width } else { 0 };
-        fits
-    };
-    let mut out: Vec<char> = chars.take_while(fits).collect();
-    out.extend((columns > 0).then_some('…'));
-    out
+    if task.width() <= columns { task.to_owned() } else { format!("{verb}{}", end(rest, room)) }
 }
 
 #[cfg(test)]
@@ -253,9 +227,9 @@ mod tests {
             "adding a.tar [=========           ]  46 %   512.0 MB/1.1 GB 128.0 MB/s    0:05 9ea8a9ff093f +1";
         assert_eq!(it.bar(120), wide);
         assert_eq!(it.bar(60), "adding a.tar  46 %   512.0 MB/1.1 GB 128.0 MB/s    0:05");
-        assert_eq!(fit_end("writing all.tar.zst", 15), "all.tar.zst");
-        assert_eq!(fit_end("writing /srv/bundles/all.tar.zst", 15), "…es/all.tar.zst");
-        assert_eq!(fit_end("writing /srv/bundles/all.tar.zst", 24), "writing …les/all.tar.zst");
+        assert_eq!(fit_task("writing all.tar.zst", 15), "all.tar.zst");
+        assert_eq!(fit_task("writing /srv/bundles/all.tar.zst", 15), "…es/all.tar.zst");
+        assert_eq!(fit_task("writing /srv/bundles/all.tar.zst", 24), "writing …les/all.tar.zst");
         assert_eq!(state("reading -", None, 512, &[]).line(), "reading -: 512 B, 128.0 MB/s");
         assert_eq!(state("syncing", None, 0, &[]).line(), "syncing: for 0:04");
         let event: serde_json::Value = serde_json::from_str(&it.event()).unwrap();

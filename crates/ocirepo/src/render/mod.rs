@@ -1,6 +1,7 @@
 //! Turning results into text: tables and JSON on stdout, lines on stderr, and nothing that an
 //! image name could use to play with a terminal.
 
+mod fit;
 mod screen;
 mod table;
 mod tree;
@@ -10,6 +11,7 @@ use std::io::{self, BufWriter, Write};
 
 use anstyle::{AnsiColor, Style};
 use bytesize::ByteSize;
+pub(crate) use fit::{beginning, end};
 pub(crate) use screen::{Cell, Look, Screen, wants_color};
 use serde::Serialize;
 pub(crate) use table::{Fit, Table};
@@ -26,15 +28,12 @@ pub(crate) fn line(text: &str) -> io::Result<()> {
 
 /// [`line()`] for many at once.
 pub(crate) fn lines<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) -> io::Result<()> {
-    interrupt::wait_if_ending();
-    let mut out = BufWriter::new(io::stdout().lock());
-    let mut write = |line: T| writeln!(out, "{}", safe_but_label(line.as_ref()));
-    let written = lines.into_iter().try_for_each(&mut write);
-    unless_closed(written.and_then(|()| out.flush()))
+    write_lines(lines.into_iter().map(|line| safe_but_label(line.as_ref()).into_owned()))
 }
 
 /// Writes lines that are safe to stdout.
 fn write_lines(lines: impl IntoIterator<Item = String>) -> io::Result<()> {
+    interrupt::wait_if_ending();
     let mut out = BufWriter::new(io::stdout().lock());
     let written = lines.into_iter().try_for_each(|line| writeln!(out, "{line}"));
     unless_closed(written.and_then(|()| out.flush()))
@@ -133,6 +132,11 @@ fn fools(c: char) -> bool {
 /// A number of bytes for people, in powers of 1000.
 pub(crate) fn size(bytes: u64) -> String {
     ByteSize::b(bytes).display().si().to_string()
+}
+
+/// The name of an image, which may have none.
+pub(crate) fn name(reference: Option<&str>) -> &str {
+    reference.unwrap_or("<none>")
 }
 
 /// `1 blob`, `2 blobs`.

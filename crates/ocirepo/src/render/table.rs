@@ -6,9 +6,9 @@
 
 use std::io;
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
-use super::{Cell, Screen, safe, short, write_lines};
+use super::{Cell, Screen, beginning, end, safe, short, write_lines};
 
 /// How a column gives way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -157,21 +157,9 @@ fn shorten(text: &str, fit: Fit, width: usize) -> String {
         Fit::Digest if text.contains(':') => short(text),
         Fit::Digest => text.to_owned(),
         Fit::List => first_of(text, width),
-        Fit::End => format!("{}…", within(text.chars(), width)),
-        Fit::Tail => format!("…{}", within(text.chars().rev(), width).chars().rev().collect::<String>()),
+        Fit::End => beginning(text, width),
+        Fit::Tail => end(text, width),
     }
-}
-
-/// As many characters as leave room for one more.
-fn within(chars: impl Iterator<Item = char>, width: usize) -> String {
-    let mut left = width.saturating_sub(1);
-    let fits = |c: &char| {
-        let width = c.width().unwrap_or(0);
-        let fits = width <= left;
-        left = left.saturating_sub(width);
-        fits
-    };
-    chars.take_while(fits).collect()
 }
 
 /// The first of a list, at least one, and how many there are more.

@@ -165,7 +165,7 @@ impl<'c> Report<'c> {
 
     fn describe(&self, image: &ImportedImage) -> String {
         let digest = &image.digest;
-        let name = image.reference.as_deref().unwrap_or("<none>");
+        let name = render::name(image.reference.as_deref());
         let (unchanged, moved, added) = if self.dry_run {
             let at = |verb: &str| format!("@{} {verb}", image.position);
             (at("would not change"), at("would move"), at("would add"))

@@ -117,7 +117,7 @@ fn report(args: &Args, copied: Copied, context: &Context) -> Result<()> {
     }
     let would = if args.dry_run { "would export" } else { "exported" };
     for (image, outcome) in &copied.images {
-        let name = image.reference.as_deref().unwrap_or("<none>");
+        let name = render::name(image.reference.as_deref());
         let moved = match &outcome.previous {
             Some(previous) if previous != image.digest.as_str() => format!(", moved from {previous}"),
             _ => String::new(),

@@ -381,7 +381,7 @@ fn report(args: &Args, export: &Export<'_>, written: &[Written], context: &Conte
     };
     let would = if args.dry_run { "would export" } else { "exported" };
     for image in &export.images {
-        let name = image.reference.as_deref().unwrap_or("<none>");
+        let name = render::name(image.reference.as_deref());
         say(&render::safe(&format!("{would} {name} {}", image.digest)))?;
     }
     let left_out = match required.len() as u64 {

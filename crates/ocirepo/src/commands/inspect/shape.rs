@@ -13,21 +13,14 @@ use super::config::Runtime;
 use super::load;
 use crate::commands::attached::{About, Attached};
 use crate::commands::look::View;
+use crate::commands::summary::Summary;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Output {
-    pub(super) reference: Option<String>,
+    #[serde(flatten)]
+    pub(super) summary: Summary,
     pub(super) references: Vec<String>,
-    ref_name: Option<String>,
-    pub(super) digest: Option<String>,
-    pub(super) media_type: Option<String>,
-    size: Option<u64>,
-    pub(super) total_size: u64,
-    pub(super) platforms: Vec<String>,
-    pub(super) complete: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) problem: Option<String>,
     layers: Vec<Part>,
     pub(super) manifests: Vec<Member>,
     pub(super) annotations: BTreeMap<String, String>,
@@ -96,18 +89,10 @@ pub(super) fn output(view: &View<'_>, position: usize, image: Image) -> Result<O
     let same_digest = |other: &&Entry| other.digest_text() == entry.digest_text();
     let names = view.document.entries().iter().filter(same_digest).filter_map(Entry::name);
     Ok(Output {
-        reference: entry.name().map(|name| name.to_string()),
+        summary: Summary::of(entry, &image),
         references: names.map(|name| name.to_string()).collect(),
-        ref_name: entry.ref_name().map(str::to_owned),
-        digest: entry.digest_text().map(str::to_owned),
-        media_type: descriptor.map(|descriptor| descriptor.media_type.clone()),
-        size: descriptor.map(|descriptor| descriptor.size),
-        total_size: image.total_size,
-        platforms: image.platforms().iter().map(Platform::to_string).collect(),
-        complete: image.is_complete,
         layers: image.layers().into_iter().map(part).collect(),
         manifests: image.manifests.iter().map(&mut member).collect(),
-        problem: image.problem,
         annotations: entry.annotations().into_iter().collect(),
         referrers,
     })

@@ -11,19 +11,20 @@ use crate::render::{self, Branch, Cell, Fit, Look, Screen, Table};
 /// is about it.
 pub(super) fn print(output: &Output, screen: Screen) -> Result<()> {
     let lines = Lines { screen };
-    lines.field("Reference", output.reference.as_deref().unwrap_or("<none>"))?;
-    for other in output.references.iter().filter(|name| Some(*name) != output.reference.as_ref()) {
+    let summary = &output.summary;
+    lines.field("Reference", render::name(summary.reference.as_deref()))?;
+    for other in output.references.iter().filter(|name| Some(*name) != summary.reference.as_ref()) {
         lines.field("Also", other)?;
     }
-    lines.field("Digest", output.digest.as_deref().unwrap_or("-"))?;
-    lines.field("Type", output.media_type.as_deref().unwrap_or("-"))?;
-    lines.field("Size", &format!("{} in all", render::size(output.total_size)))?;
-    if !output.platforms.is_empty() {
-        lines.field("Platforms", &output.platforms.join(", "))?;
+    lines.field("Digest", summary.digest.as_deref().unwrap_or("-"))?;
+    lines.field("Type", summary.media_type.as_deref().unwrap_or("-"))?;
+    lines.field("Size", &format!("{} in all", render::size(summary.total_size)))?;
+    if !summary.platforms.is_empty() {
+        lines.field("Platforms", &summary.platforms.join(", "))?;
     }
-    let state = match &output.problem {
+    let state = match &summary.problem {
         Some(problem) => Cell::new(problem, Look::Bad),
-        None if output.complete => "complete".into(),
+        None if summary.complete => "complete".into(),
         None => Cell::new("incomplete", Look::Doubtful),
     };
     lines.cell("State", state)?;
@@ -31,7 +32,7 @@ pub(super) fn print(output: &Output, screen: Screen) -> Result<()> {
         lines.field("Annotation", &format!("{name}={value}"))?;
     }
     match output.manifests.as_slice() {
-        [one] => lines.manifest(one, output.digest.as_deref() != Some(one.digest.as_str()))?,
+        [one] => lines.manifest(one, summary.digest.as_deref() != Some(one.digest.as_str()))?,
         several => lines.manifests(several)?,
     }
     let of_parts = output.manifests.iter().flat_map(|member| {

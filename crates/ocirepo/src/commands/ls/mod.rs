@@ -7,7 +7,6 @@ mod tree;
 use anyhow::Result;
 use clap::ValueEnum;
 use ocirepo_store::Digest;
-use ocirepo_store::graph::Platform;
 use ocirepo_store::image::{Image, Manifest};
 use ocirepo_store::index::Entry;
 use ocirepo_store::parallel::in_parallel;
@@ -16,6 +15,7 @@ use serde::Serialize;
 use self::filter::{Filter, fits};
 use self::tree::Below;
 use super::look::{self, View};
+use super::summary::{Summary, digest_cell, reference, sort_by_reference};
 use crate::context::Context;
 use crate::exit::Code;
 use crate::options::Format;
@@ -86,16 +86,8 @@ enum Sort {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Row {
-    reference: Option<String>,
-    ref_name: Option<String>,
-    digest: Option<String>,
-    media_type: Option<String>,
-    size: Option<u64>,
-    total_size: u64,
-    platforms: Vec<String>,
-    complete: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<String>,
+    #[serde(flatten)]
+    summary: Summary,
     #[serde(flatten)]
     below: Option<Below>,
     #[serde(skip)]
@@ -123,7 +115,7 @@ fn list(view: &View<'_>, args: &Args, context: &Context) -> Result<Code> {
         let mut chosen: Vec<&Entry> =
             entries.iter().filter(|entry| fits(&args.filter, entry, None)).collect();
         if args.sort == Sort::Name {
-            chosen.sort_by_cached_key(|entry| entry.name().map(ToString::to_string));
+            sort_by_reference(&mut chosen, |entry| reference(entry));
         }
         if args.reverse {
             chosen.reverse();
@@ -150,14 +142,14 @@ fn list(view: &View<'_>, args: &Args, context: &Context) -> Result<Code> {
     let mut rows: Vec<Row> = in_parallel(&chosen, view.jobs, row).into_iter().flatten().collect();
     match args.sort {
         Sort::Index => {}
-        Sort::Name => rows.sort_by_cached_key(|row| (row.reference.is_none(), row.reference.clone())),
-        Sort::Size => rows.sort_by_key(|row| std::cmp::Reverse(row.total_size)),
+        Sort::Name => sort_by_reference(&mut rows, |row| row.summary.reference.clone()),
+        Sort::Size => rows.sort_by_key(|row| std::cmp::Reverse(row.summary.total_size)),
     }
     if args.reverse {
         rows.reverse();
     }
     if args.names {
-        return print_names(rows.into_iter().filter_map(|row| row.reference), context);
+        return print_names(rows.into_iter().filter_map(|row| row.summary.reference), context);
     }
     if args.tree {
         tree::grow(view, &mut rows)?;
@@ -195,17 +187,8 @@ fn print_names(names: impl Iterator<Item = String>, context: &Context) -> Result
 }
 
 fn row(entry: &Entry, position: usize, image: Image, is_tree: bool) -> Row {
-    let descriptor = entry.descriptor().ok();
     Row {
-        reference: entry.name().map(|name| name.to_string()),
-        ref_name: entry.ref_name().map(str::to_owned),
-        digest: entry.digest_text().map(str::to_owned),
-        media_type: descriptor.map(|descriptor| descriptor.media_type.clone()),
-        size: descriptor.map(|descriptor| descriptor.size),
-        total_size: image.total_size,
-        platforms: image.platforms().iter().map(Platform::to_string).collect(),
-        complete: image.is_complete,
-        problem: image.problem,
+        summary: Summary::of(entry, &image),
         below: None,
         position,
         manifests: if is_tree { image.manifests } else { Vec::new() },
@@ -214,24 +197,22 @@ fn row(entry: &Entry, position: usize, image: Image, is_tree: bool) -> Row {
 
 impl Row {
     fn cells(&self, whole_digests: bool) -> [Cell; 5] {
+        let it = &self.summary;
         [
-            self.name().into(),
-            digest_cell(self.digest.as_deref(), whole_digests),
-            render::size(self.total_size).into(),
-            if self.platforms.is_empty() { "-".into() } else { self.platforms.join(",").into() },
+            render::name(it.reference.as_deref()).into(),
+            digest_cell(it.digest.as_deref(), whole_digests),
+            render::size(it.total_size).into(),
+            if it.platforms.is_empty() { "-".into() } else { it.platforms.join(",").into() },
             self.state(),
         ]
     }
 
-    fn name(&self) -> &str {
-        self.reference.as_deref().unwrap_or("<none>")
-    }
-
     fn state(&self) -> Cell {
-        let Some(problem) = &self.problem else { return state(self.complete) };
+        let it = &self.summary;
+        let Some(problem) = &it.problem else { return state(it.complete) };
         match problem.split_once(": ") {
             // The digest has a column of its own.
-            Some((digest, rest)) if Some(digest) == self.digest.as_deref() => Cell::new(rest, Look::Bad),
+            Some((digest, rest)) if Some(digest) == it.digest.as_deref() => Cell::new(rest, Look::Bad),
             // A part that is not there is a matter of taste.
             Some((digest, rest)) if digest.parse::<Digest>().is_ok() => {
                 Cell::new(format!("{rest} ({})", render::short(digest)), Look::Doubtful)
@@ -243,9 +224,4 @@ impl Row {
 
 fn state(is_complete: bool) -> Cell {
     if is_complete { "complete".into() } else { Cell::new("incomplete", Look::Doubtful) }
-}
-
-fn digest_cell(digest: Option<&str>, is_whole: bool) -> Cell {
-    let text = digest.map(|digest| if is_whole { digest.to_owned() } else { render::short(digest) });
-    Cell::new(text.unwrap_or_else(|| "-".to_owned()), Look::Dim)
 }

@@ -121,17 +121,18 @@ fn positions_below(row: &Row) -> HashSet<usize> {
 }
 
 fn draw(row: &Row, whole_digests: bool, lines: &mut Vec<Line>) {
-    let class = Class::of(row.media_type.as_deref().unwrap_or_default());
+    let class = Class::of(row.summary.media_type.as_deref().unwrap_or_default());
     let own = row.manifests.first().and_then(kind);
     let what = match (class, own) {
         (Class::Index, _) => "index".to_owned(),
         (_, Some(kind)) => kind.to_owned(),
-        _ if row.platforms.is_empty() => "-".to_owned(),
-        _ => row.platforms.join(","),
+        _ if row.summary.platforms.is_empty() => "-".to_owned(),
+        _ => row.summary.platforms.join(","),
     };
-    let digest = digest_cell(row.digest.as_deref(), whole_digests);
-    let cells = [digest, render::size(row.total_size).into(), what.into(), row.state()];
-    lines.push((Branch { depth: 0, label: row.name().to_owned() }, cells));
+    let digest = digest_cell(row.summary.digest.as_deref(), whole_digests);
+    let cells = [digest, render::size(row.summary.total_size).into(), what.into(), row.state()];
+    lines
+        .push((Branch { depth: 0, label: render::name(row.summary.reference.as_deref()).to_owned() }, cells));
     let Some(below) = &row.below else { return };
     for child in &below.children {
         let what = child.artifact_type.as_deref().unwrap_or("image");
