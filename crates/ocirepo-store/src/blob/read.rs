@@ -36,6 +36,52 @@ impl<R: Read> VerifiedReader<R> {
     }
 }
 
+impl<R: Read> VerifiedReader<R> {
+    /// Gives what comes next to `sink`: `most` bytes or some large piece of them, and nothing at the end.
+    /// Cheaper than to read, as what is hashed on another thread need not be copied for it.
+    ///
+    /// # Errors
+    /// Those of reading, and what `sink` says.
+    pub fn pass<E: From<io::Error>>(
+        &mut self,
+        most: u64,
+        sink: impl FnOnce(&[u8]) -> Result<(), E>,
+    ) -> Result<usize, E> {
+        let mut buffer = match &mut self.hasher {
+            Some(hasher) => hasher.buffer(most),
+            None => vec![0; usize::try_from(most).map_or(BUFFER, |most| most.min(BUFFER))],
+        };
+        let read = self.inner.read(&mut buffer)?;
+        self.count(read)?;
+        sink(&buffer[..read])?;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.accept(buffer, read);
+        }
+        Ok(read)
+    }
+
+    /// Takes note of so many bytes, or at the end of whether everything was right.
+    fn count(&mut self, read: usize) -> io::Result<()> {
+        let refuse = |text: String| Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        match self.left.checked_sub(read as u64) {
+            None => return refuse(format!("{} is longer than its descriptor says", self.digest)),
+            Some(left) => self.left = left,
+        }
+        if read > 0 {
+            return Ok(());
+        }
+        if self.left > 0 {
+            return refuse(format!("{} ends {} bytes early", self.digest, self.left));
+        }
+        match self.hasher.take().map(PipelinedHasher::finish) {
+            Some(found) if found != self.digest => {
+                refuse(format!("content hashes to {found}, not to {}", self.digest))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl<R: Read> Read for VerifiedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
@@ -45,21 +91,7 @@ impl<R: Read> Read for VerifiedReader<R> {
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&buffer[..read]);
         }
-        let refuse = |text: String| Err(io::Error::new(io::ErrorKind::InvalidData, text));
-        match self.left.checked_sub(read as u64) {
-            None => return refuse(format!("{} is longer than its descriptor says", self.digest)),
-            Some(left) => self.left = left,
-        }
-        if read == 0 {
-            if self.left > 0 {
-                return refuse(format!("{} ends {} bytes early", self.digest, self.left));
-            }
-            if let Some(found) = self.hasher.take().map(PipelinedHasher::finish)
-                && found != self.digest
-            {
-                return refuse(format!("content hashes to {found}, not to {}", self.digest));
-            }
-        }
+        self.count(read)?;
         Ok(read)
     }
 }
@@ -103,12 +135,27 @@ mod tests {
         VerifiedReader::new(content, digest.clone(), size).read_to_end(&mut Vec::new())
     }
 
+    fn pass(content: &[u8], digest: &Digest, size: u64) -> io::Result<Vec<u8>> {
+        let mut reader = VerifiedReader::new(content, digest.clone(), size).hashing_beside();
+        let mut out = Vec::new();
+        let mut keep = |bytes: &[u8]| io::Write::write_all(&mut out, bytes);
+        while reader.pass(1000, &mut keep)? > 0 {}
+        Ok(out)
+    }
+
     #[test]
     fn the_end_is_reached_only_by_the_right_content() {
         let digest = Digest::sha256(b"content");
         assert_eq!(read(b"content", &digest, 7).unwrap(), 7);
+        assert_eq!(pass(b"content", &digest, 7).unwrap(), b"content");
         for (content, size) in [(&b"content"[..], 6), (b"content", 8), (b"Content", 7), (b"", 7)] {
             assert!(read(content, &digest, size).is_err(), "{content:?} as {size} bytes");
+            assert!(pass(content, &digest, size).is_err(), "{content:?} as {size} bytes");
         }
+        let mut large = vec![7; 3 << 20];
+        let digest = Digest::sha256(&large);
+        assert_eq!(pass(&large, &digest, 3 << 20).unwrap(), large);
+        large[2 << 20] ^= 1;
+        assert!(pass(&large, &digest, 3 << 20).is_err());
     }
 }

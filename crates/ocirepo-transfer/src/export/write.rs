@@ -1,11 +1,10 @@
 //! Writing what was planned: in one pass, without a copy on the side, every blob proven on its way.
 //!
-//! Reading and hashing go on while what was read before is written.
+//! What was read and written is hashed on another thread, which takes about as long as both.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::io::{self, BufWriter, Read, Write};
 use std::thread;
 
 use ocirepo_store::blob::VerifiedReader;
@@ -20,10 +19,8 @@ use crate::error::{Error, Result};
 use crate::import::carrier::Carrier;
 use crate::source::widen;
 
-/// The size of a piece that is handed on to be written, in bytes.
-const PIECE: usize = 1 << 20;
-/// So many pieces wait to be written.
-const WAITING: usize = 4;
+/// Less than this is collected before it is written, in bytes.
+const LITTLE: usize = 64 << 10;
 
 /// What is carried from one volume to the next, and from one member.
 #[derive(Default)]
@@ -48,12 +45,11 @@ pub(super) fn archive(
 ) -> Result<()> {
     let has_sums = members.iter().any(|member| matches!(member.source, Source::Sums));
     state.sums = has_sums.then(String::new);
-    pump(out, label, |sink| {
-        for member in members {
-            write(carrier, member, state, sink, label, progress)?;
-        }
-        sink.write_all(&tar::END).map_err(|error| refused(label, error))
-    })
+    let mut sink = Sink { out: BufWriter::with_capacity(LITTLE, out), position: 0 };
+    for member in members {
+        write(carrier, member, state, &mut sink, label, progress)?;
+    }
+    sink.write_all(&tar::END).and_then(|()| sink.flush()).map_err(|error| refused(label, error))
 }
 
 /// Writes an archive compressed.
@@ -216,25 +212,33 @@ fn changed(blob: &Digest) -> Error {
 /// Copies the next `size` bytes of a blob.
 fn copy(
     digest: &Digest,
-    blob: &mut impl Read,
+    blob: &mut VerifiedReader<File>,
     size: u64,
     give: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let mut buffer = vec![0; crate::archive::buffer_for(size)];
     let mut left = size;
     while left > 0 {
-        let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
-        match blob.read(&mut buffer[..most]) {
+        match blob.pass(left, |bytes| give(bytes).map_err(Stop::Given)) {
             Ok(0) => return Err(changed(digest)),
-            Ok(read) => {
-                give(&buffer[..read])?;
-                left -= read as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::Blob { digest: digest.clone(), source: error }),
+            Ok(read) => left -= read as u64,
+            Err(Stop::Given(error)) => return Err(error),
+            Err(Stop::Read(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(Stop::Read(error)) => return Err(Error::Blob { digest: digest.clone(), source: error }),
         }
     }
     Ok(())
+}
+
+/// What ends a copy early.
+enum Stop {
+    Read(io::Error),
+    Given(Error),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Read(error)
+    }
 }
 
 /// Reads past the end of a blob, which proves it.
@@ -249,84 +253,29 @@ fn prove(digest: &Digest, blob: &mut impl Read) -> Result<()> {
     }
 }
 
-/// What another thread is to do.
-enum Order {
-    Write(Vec<u8>),
-    GoTo(u64),
-}
-
-/// Collects what is written into pieces, for another thread to write.
-struct Sink<'p> {
-    piece: Vec<u8>,
+/// What an archive is written to, with the place in it.
+struct Sink<'o> {
+    out: BufWriter<&'o mut dyn Medium>,
     /// Where in the archive the next byte goes.
     position: u64,
-    orders: &'p SyncSender<Order>,
-    empty: &'p Receiver<Vec<u8>>,
 }
 
 impl Sink<'_> {
-    fn order(&self, order: Order) -> io::Result<()> {
-        // The other side only goes away when it failed, and then that is what is told.
-        self.orders.send(order).map_err(|_| io::Error::other("writing has stopped"))
-    }
-
-    fn send(&mut self) -> io::Result<()> {
-        let next = self.empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(PIECE));
-        let piece = std::mem::replace(&mut self.piece, next);
-        self.order(Order::Write(piece))
-    }
-
     fn go_to(&mut self, position: u64) -> io::Result<()> {
-        self.flush()?;
+        self.out.flush()?;
         self.position = position;
-        self.order(Order::GoTo(position))
+        self.out.get_mut().go_to(position)
     }
 }
 
 impl Write for Sink<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(PIECE - self.piece.len());
-        self.piece.extend_from_slice(&bytes[..taken]);
+        let taken = self.out.write(bytes)?;
         self.position += taken as u64;
-        if self.piece.len() == PIECE {
-            self.send()?;
-        }
         Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.piece.is_empty() { Ok(()) } else { self.send() }
+        self.out.flush()
     }
-}
-
-/// Runs `work` on this thread, and writes what it gives to its sink on another.
-fn pump(out: &mut dyn Medium, label: &str, work: impl FnOnce(&mut Sink<'_>) -> Result<()>) -> Result<()> {
-    let (orders, received) = sync_channel::<Order>(WAITING);
-    let (give_back, empty) = channel();
-    thread::scope(|scope| {
-        let writer = scope.spawn(move || {
-            for order in received {
-                match order {
-                    Order::Write(mut piece) => {
-                        out.write_all(&piece)?;
-                        piece.clear();
-                        // Nobody needs it any more when the other side is done.
-                        let _ = give_back.send(piece);
-                    }
-                    Order::GoTo(position) => out.go_to(position)?,
-                }
-            }
-            out.flush()
-        });
-        let mut sink = Sink { piece: Vec::with_capacity(PIECE), position: 0, orders: &orders, empty: &empty };
-        let done = work(&mut sink);
-        let done = done.and_then(|()| sink.flush().map_err(|error| refused(label, error)));
-        drop(orders);
-        match writer.join() {
-            // What stopped the writing comes before what noticed that it had stopped.
-            Ok(Err(error)) => Err(refused(label, error)),
-            Ok(Ok(())) => done,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    })
 }
