@@ -1,104 +1,112 @@
-//! Before and after a mistake: what a dry run says is what would be done, and what is not there is answered with what
-//! was likely meant.
+//! Whoever comes with the words of another tool, or from another directory, is told how to go on.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
+use std::fs;
 
 use ocirepo_tests::cli::Ocirepo;
+use ocirepo_tests::fixtures::fixture;
 use ocirepo_tests::image::ImageSpec;
 use ocirepo_tests::layout::Layout;
-use ocirepo_tests::snapshot::Snapshot;
 
-const APP: &str = "docker.io/test/app:1.2";
-
-fn repository() -> Ocirepo {
+fn with_an_image() -> Ocirepo {
     let ocirepo = Ocirepo::new();
-    let image = ImageSpec::seeded("app").noise_layer(1, 10_000).build();
-    Layout::create(ocirepo.dir()).full_image(&image, APP).write_index();
-    ocirepo.run(&["tag", APP, "ghcr.io/org/tool:7"]).ok();
+    ocirepo.run(&["init"]).ok();
+    let hello = fixture("hello.tar");
+    ocirepo.run(&["add", hello.to_str().expect("test paths are UTF-8")]).ok();
     ocirepo
 }
 
 #[test]
-fn a_dry_run_says_what_would_be_done_and_does_nothing() {
-    let ocirepo = repository();
-    let bad = Layout::open(ocirepo.dir()).blob(b"bad");
-    Layout::open(ocirepo.dir()).corrupt(&bad);
-    for (args, said, done) in [
-        (&["tag", APP, "x:1"][..], "would tag docker.io/library/x:1 ", "tagged docker.io/library/x:1 "),
-        (&["config", "ref-policy", "tag"], "would be rewritten", "3 ref.names rewritten"),
-        (&["verify", "--quarantine"], "would move aside: ", "moved aside: "),
-        (&["rm", APP], "would remove ", "removed "),
-        (&["gc"], "would delete", "deleted"),
-    ] {
-        let before = Snapshot::of(ocirepo.dir());
-        let dry = ocirepo.run(&[args, &["--dry-run"]].concat());
-        assert!(dry.stdout.contains(said), "{args:?}: {dry:?}");
-        let dry = ocirepo.run(&[args, &["-n", "--format", "json"]].concat()).any_json();
-        assert_eq!(dry["dryRun"], true, "{args:?}: {dry}");
-        before.assert_same(ocirepo.dir(), args[0]);
-        let wet = ocirepo.run(args);
-        assert!(wet.stdout.contains(done), "{args:?}: {wet:?}");
-    }
-}
-
-#[test]
-fn a_dry_run_of_init_makes_nothing() {
+fn the_verbs_of_other_tools_lead_to_ours() {
     let ocirepo = Ocirepo::new();
-    let output = ocirepo.run(&["init", "new", "--dry-run", "--ref-policy", "tag"]).ok();
-    assert!(
-        output.stdout.starts_with("would initialise an empty repository in new (ref policy tag)"),
-        "{output:?}"
-    );
-    assert!(!ocirepo.dir().join("new").exists());
-    Layout::create(ocirepo.dir()).full_image(&ImageSpec::seeded("a").build(), APP);
-    std::fs::remove_file(ocirepo.dir().join("index.json")).unwrap();
-    let before = Snapshot::of(ocirepo.dir());
-    ocirepo.run(&["init", "-n"]).one_clear_error(4, &["holds blobs but no index.json"]);
-    let output = ocirepo.run(&["init", "--adopt", "-n"]).ok();
-    assert!(output.stdout.contains("would make . a repository, of 1 image"), "{output:?}");
-    before.assert_same(ocirepo.dir(), "init");
-}
-
-#[test]
-fn what_is_not_there_is_answered_with_what_was_likely_meant() {
-    let ocirepo = repository();
-    for (word, meant) in [
-        ("test/app:1.3", APP),
-        ("test/app", APP),
-        ("test/apps:1.2", APP),
-        ("app:1.2", APP),
-        ("tool:7", "ghcr.io/org/tool:7"),
+    for (word, verb) in [
+        ("import", "add"),
+        ("load", "add"),
+        ("save", "export"),
+        ("images", "ls"),
+        ("list", "ls"),
+        ("rmi", "rm"),
     ] {
-        ocirepo.run(&["inspect", word]).one_clear_error(3, &[&format!("did you mean {meant}?")]);
+        ocirepo.run(&[word]).fails_with(2).says(&format!("exists: '{verb}'"));
     }
-    let nothing = ocirepo.run(&["rm", "nginx:1"]).one_clear_error(3, &["`ocirepo ls` lists what is there"]);
-    assert!(!nothing.stderr.contains("did you mean"), "{nothing:?}");
-    ocirepo.run(&["vrify"]).fails_with(2).says("a similar subcommand exists: 'verify'");
-}
-
-/// The cure is for the repository, not for an archive that nobody has.
-#[test]
-fn damage_that_an_export_meets_is_cured_in_the_repository() {
-    let ocirepo = repository();
-    let layout = Layout::open(ocirepo.dir());
-    let image = ImageSpec::seeded("app").noise_layer(1, 10_000).build();
-    let config = &image.config.digest;
-    layout.corrupt(config);
-    let out = ocirepo.scratch("out.tar");
-    ocirepo.run(&["export", "-o", out.to_str().unwrap()]).one_clear_error(4, &[config, "--repair-from"]);
-    assert!(!out.exists());
+    ocirepo.run(&["pull", "alpine"]).fails_with(2).says("skopeo copy");
+    ocirepo.run(&["verfiy"]).fails_with(2).says("'verify'");
 }
 
 #[test]
-fn no_colour_where_none_is_wanted() {
-    let ocirepo = Ocirepo::new();
-    let plain = |args: &[&str]| {
-        let output = ocirepo.run(args);
-        assert!(!output.stderr.contains('\u{1b}') && !output.stdout.contains('\u{1b}'), "{output:?}");
+fn a_variable_that_names_the_wrong_directory_is_named() {
+    let ocirepo = Ocirepo::new().env("OCIREPO_DIR", "elsewhere");
+    ocirepo.run(&["ls"]).fails_with(1).says("OCIREPO_DIR");
+}
+
+#[test]
+fn a_word_that_is_no_image_is_taken_for_what_it_looks_like() {
+    let ocirepo = with_an_image();
+    for args in [["verify", "nosuch.tar"], ["inspect", "nosuch.tar"]] {
+        ocirepo.run(&args).fails_with(3).says("no such file");
+    }
+    for args in [["why", "134421"], ["inspect", "sha256:1344"]] {
+        ocirepo.run(&args).fails_with(3).says("7 hex digits");
+    }
+    ocirepo.run(&["tag", "hello:1.0", "two words:1"]).fails_with(2).says("a space");
+}
+
+#[test]
+fn a_name_that_promises_another_compression_is_warned_of() {
+    let ocirepo = with_an_image();
+    let export = |name: &str, args: &[&str]| {
+        let output = ocirepo.scratch(name);
+        let output = output.to_str().expect("test paths are UTF-8");
+        ocirepo.run(&[&["export", "hello:1.0", "-o", output], args].concat()).ok()
     };
-    plain(&["--color", "never", "vrify"]);
-    plain(&["--color=never", "--help"]);
-    plain(&["--color", "never", "ls"]);
-    let output = ocirepo.run(&["--color", "always", "ls"]);
-    assert!(output.stderr.starts_with("\u{1b}[1m"), "{output:?}");
+    export("a.tar.zst", &[]).says("--compress zstd");
+    export("a.tgz", &["--compress", "zstd"]).says("--compress gzip");
+    for (name, args) in
+        [("a.tar", &[][..]), ("a.tar.gz", &["--compress", "gzip"]), ("a", &["--compress", "zstd"])]
+    {
+        assert!(!export(name, args).stderr.contains("warning"), "{name}");
+    }
+}
+
+#[test]
+fn a_repository_among_other_files_is_warned_of() {
+    let ocirepo = Ocirepo::new();
+    let (full, empty) = (ocirepo.scratch("full"), ocirepo.scratch("empty"));
+    for dir in [&full, &empty] {
+        fs::create_dir(dir).expect("it can be made");
+    }
+    fs::write(full.join("notes"), "").expect("it can be written");
+    let init =
+        |dir: &std::path::Path| ocirepo.run(&["init", dir.to_str().expect("test paths are UTF-8")]).ok();
+    init(&full).says("other files");
+    assert!(!init(&full).stderr.contains("other files"), "it is a repository by now");
+    assert!(!init(&empty).stderr.contains("other files"));
+}
+
+#[test]
+fn only_add_says_that_nothing_was_added() {
+    let ocirepo = with_an_image();
+    let cut = ocirepo.scratch("cut.tar");
+    let whole = fs::read(fixture("hello.tar")).expect("the archive is there");
+    fs::write(&cut, &whole[..whole.len() / 3]).expect("it can be written");
+    let cut = cut.to_str().expect("test paths are UTF-8");
+    ocirepo.run(&["add", cut]).fails_with(4).says("nothing was added");
+    assert!(!ocirepo.run(&["ls", cut]).fails_with(4).stderr.contains("nothing was added"));
+    let verified = ocirepo.run(&["verify", cut]).fails_with(4);
+    assert_eq!(verified.stdout.matches("cut.tar").count(), 1, "{}", verified.stdout);
+}
+
+#[test]
+fn a_list_of_nothing_names_the_bundles_that_wait() {
+    let ocirepo = Ocirepo::new();
+    let image = ImageSpec::seeded("a").noise_layer(1, 300_000).build();
+    Layout::create(ocirepo.dir()).full_image(&image, "docker.io/test/a:1").write_index();
+    let volume = ocirepo.scratch("v.tar");
+    let volume = volume.to_str().expect("test paths are UTF-8");
+    ocirepo.run(&["export", "test/a:1", "-o", volume, "--volume-size", "200KB"]).ok();
+    let far = Ocirepo::new();
+    far.run(&["init"]).ok();
+    assert!(!far.run(&["ls"]).ok().stderr.contains("--pending"));
+    let first = volume.replace("v.tar", "v.001.tar");
+    far.run(&["add", &first]).ok();
+    far.run(&["ls"]).ok().says("ls --pending");
 }

@@ -27,7 +27,8 @@ pub(crate) fn cargo() -> Command {
 
 /// Builds ocirepo for release, without a word, and returns its path.
 pub(crate) fn release_binary() -> Result<PathBuf> {
-    run(cargo().args(["build", "--quiet", "--release", "--package", "ocirepo"]))?;
+    // The first time it takes minutes, and cargo shows how far it is.
+    run(cargo().args(["build", "--release", "--package", "ocirepo"]))?;
     Ok(target_dir()?.join("release/ocirepo"))
 }
 

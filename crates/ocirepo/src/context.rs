@@ -15,6 +15,8 @@ use crate::render::{Screen, wants_color};
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) path: PathBuf,
+    /// The verb that was asked for.
+    pub(crate) verb: &'static str,
     pub(crate) format: Format,
     pub(crate) quiet: bool,
     pub(crate) verbose: u8,
@@ -27,7 +29,7 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(global: &Global) -> Self {
+    pub(crate) fn new(global: &Global, verb: &'static str) -> Self {
         let color = wants_color(global.color, std::io::stderr().is_terminal());
         let mut settings = Settings::default();
         settings.waiting.timeout = global.lock_timeout;
@@ -36,6 +38,7 @@ impl Context {
         }
         let context = Self {
             path: global.repository.clone(),
+            verb,
             format: global.format,
             quiet: global.quiet,
             verbose: global.verbose,

@@ -8,6 +8,7 @@
 mod commands;
 mod context;
 mod exit;
+mod hints;
 mod interrupt;
 mod logging;
 mod options;
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let context = context::Context::new(&cli.global);
+    let context = context::Context::new(&cli.global, cli.command.verb());
     if let Err(error) = interrupt::catch(context.stop().clone(), cli.command.interrupted()) {
         tracing::debug!("signals are not caught: {error}");
     }

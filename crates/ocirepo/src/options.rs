@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
@@ -188,11 +189,41 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
         // that somebody else has chosen.
         let safe: Vec<OsString> =
             words.iter().map(|word| render::safe(&word.to_string_lossy()).into()).collect();
-        let error = parse(&safe).err().unwrap_or(error);
+        let error = in_our_words(parse(&safe).err().unwrap_or(error));
         // Nobody is left to be told if that fails.
         let _ = error.print();
         if error.use_stderr() { Code::Usage.into() } else { Code::Ok.into() }
     })
+}
+
+/// What other tools call what a verb does.
+const OTHER_WORDS: [(&str, &str); 12] = [
+    ("import", "add"),
+    ("load", "add"),
+    ("cp", "add"),
+    ("copy", "export"),
+    ("save", "export"),
+    ("images", "ls"),
+    ("list", "ls"),
+    ("tags", "ls"),
+    ("delete", "rm"),
+    ("remove", "rm"),
+    ("rmi", "rm"),
+    ("prune", "gc"),
+];
+
+/// Suggests our verb for that of another tool. What is only spelt alike may be the opposite.
+fn in_our_words(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
+    if let Some((_, verb)) = OTHER_WORDS.iter().find(|(other, _)| other == word) {
+        let verb = ContextValue::Strings(vec![(*verb).to_owned()]);
+        error.insert(ContextKind::SuggestedSubcommand, verb);
+    } else if ["pull", "push"].contains(&word.as_str()) {
+        error.remove(ContextKind::SuggestedSubcommand);
+        let tip = "registries are not read or written yet: `skopeo copy` does that, to and from an archive";
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
 }
 
 /// The colour of what clap tells. It knows NO_COLOR and dumb terminals, and not our flag.

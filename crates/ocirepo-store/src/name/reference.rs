@@ -97,6 +97,9 @@ impl FromStr for Reference {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let refuse = |reason| Error::InvalidReference { text: text.to_owned(), reason };
+        if text.contains(char::is_whitespace) {
+            return Err(refuse("there is a space in it"));
+        }
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => {
                 (rest, Some(digest.parse().map_err(|_| refuse("what follows the @ is not a digest"))?))

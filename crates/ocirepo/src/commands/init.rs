@@ -41,6 +41,7 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     let path = args.directory.as_ref().unwrap_or(&context.path);
     let options = InitOptions { policy: args.ref_policy, adopt: args.adopt };
     let settings = context.settings(verb);
+    let has_others = std::fs::read_dir(path).is_ok_and(|mut files| files.next().is_some());
     let outcome = if args.dry_run {
         Repository::rehearse_init(path, options, settings.clone())?
     } else {
@@ -82,6 +83,9 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     };
     if !context.quiet {
         render::line(&render::safe(&text))?;
+    }
+    if outcome == Initialised::Created && has_others {
+        context.warn(&format!("there are other files in {shown}: blobs/ and index.json lie beside them"));
     }
     if outcome == Initialised::AlreadyThere && args.ref_policy.is_some_and(|wanted| wanted != policy) {
         let wanted = args.ref_policy.unwrap_or_default();

@@ -312,6 +312,7 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     } else {
         output::write(&export, &output, &reporter, context.stop())?
     };
+    warn_of_name(&output, context);
     if !args.dry_run && !output::is_stdout(output.path) {
         warn_of_leftovers(&output, written.len(), context);
     }
@@ -323,6 +324,22 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
 fn planned(export: &Export<'_>, output: &Output<'_>, progress: &dyn Progress) -> Result<Vec<Written>> {
     let sizes = (1..).zip(export.sizes(progress)?);
     Ok(sizes.map(|(number, bytes)| Written { path: output.file(number), bytes, sha256: None }).collect())
+}
+
+/// Tools go by names, k3s for one.
+fn warn_of_name(output: &Output<'_>, context: &Context) {
+    const ENDINGS: [(&str, &str); 4] =
+        [(".gz", "gzip"), (".tgz", "gzip"), (".zst", "zstd"), (".tzst", "zstd")];
+    let name = output.path.to_string_lossy();
+    let said = ENDINGS.iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, compression)| *compression);
+    let is = output.compress.map(|encoding| match encoding {
+        Encoding::Gzip(_) => "gzip",
+        Encoding::Zstd(_) => "zstd",
+    });
+    let Some(said) = said.filter(|said| Some(*said) != is) else { return };
+    let is = is.map_or_else(|| "not compressed".to_owned(), |is| format!("compressed with {is}"));
+    context
+        .warn(&format!("{name} is {is}, whatever its name says; `--compress {said}` is what goes with it"));
 }
 
 /// What an earlier export left is easily taken for a part of this one.
@@ -395,6 +412,7 @@ fn report(args: &Args, export: &Export<'_>, written: &[Written], context: &Conte
     for file in written {
         let path = match file.path.as_os_str().is_empty() {
             true => "the archive".into(),
+            false if output::is_stdout(&file.path) => "standard output".into(),
             false => file.path.display().to_string(),
         };
         context.say(&format!("{path}: {}", render::size(file.bytes)));

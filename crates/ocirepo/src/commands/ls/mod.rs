@@ -105,7 +105,11 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     if args.pending {
         return pending::list(&repository, args.digests, context);
     }
-    look::at_repository(&repository, |view| list(view, args, context))
+    let code = look::at_repository(&repository, |view| list(view, args, context))?;
+    if !args.names && context.format == Format::Table {
+        context.say_what_waits(&repository);
+    }
+    Ok(code)
 }
 
 fn list(view: &View<'_>, args: &Args, context: &Context) -> Result<Code> {

@@ -155,6 +155,8 @@ fn describe(finding: &Finding, of_sources: bool) -> String {
     let subject = match (&finding.digest, &finding.path) {
         (Some(digest), Some(path)) if of_sources => format!("{}: {digest} ", path.display()),
         (Some(digest), _) => format!("{digest} "),
+        // The message of a source begins with its name.
+        (None, Some(path)) if finding.message.starts_with(&path.display().to_string()) => String::new(),
         (None, Some(path)) => format!("{} ", path.display()),
         (None, None) => String::new(),
     };
