@@ -13,6 +13,7 @@ use sha2::Digest as _;
 
 /// A digest algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Algorithm {
     /// SHA-256, the algorithm every tool must know.
     Sha256,
@@ -25,8 +26,12 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    pub(crate) const ALL: [Self; 4] = [Self::Sha256, Self::Sha384, Self::Sha512, Self::Blake3];
+
     /// Every algorithm that can be verified here.
-    pub const ALL: [Self; 4] = [Self::Sha256, Self::Sha384, Self::Sha512, Self::Blake3];
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter()
+    }
 
     /// The registered name, which is also the directory below `blobs/`.
     #[must_use]
@@ -135,6 +140,7 @@ impl fmt::Debug for Digest {
 /// Why a text is not a digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("malformed digest {text:?}: {reason}")]
+#[non_exhaustive]
 pub struct InvalidDigest {
     /// The text that was given.
     pub text: String,

@@ -10,6 +10,7 @@ use crate::index::Entry;
 
 /// A manifest inside an image: the image itself, or one platform of an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Manifest {
     /// Its descriptor.
     pub descriptor: Descriptor,
@@ -27,6 +28,7 @@ pub struct Manifest {
 
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Image {
     /// Every manifest reached, in index order; one for a plain image.
     pub manifests: Vec<Manifest>,

@@ -50,9 +50,10 @@
 //! ```
 //!
 //! This crate knows no archive format, prints nothing, and reads neither the environment nor a
-//! configuration of its user. Its errors name paths and digests; see [`Error`].
+//! configuration of its user. Its errors name paths and digests; see [`Error`]. All sizes are in bytes.
 
 #![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
 pub mod blob;
 pub mod digest;
@@ -69,6 +70,7 @@ pub mod layers;
 pub mod lock;
 pub mod name;
 mod naming;
+#[doc(hidden)]
 pub mod parallel;
 pub mod pending;
 mod progress;

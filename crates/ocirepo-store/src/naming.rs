@@ -10,6 +10,7 @@ use crate::repository::Repository;
 
 /// What naming an image did.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Tagged {
     /// The digest that the name stands for now.
     pub digest: String,
@@ -60,6 +61,7 @@ fn name_entry(
 
 /// What a conversion did.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Converted {
     /// The policy before.
     pub from: RefPolicy,

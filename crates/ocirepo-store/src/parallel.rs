@@ -16,7 +16,7 @@ pub fn in_parallel<T: Sync, R: Send>(items: &[T], jobs: usize, work: impl Fn(&T)
 }
 
 /// Applies `work` to short runs of items on up to `jobs` threads; results are in the order of the items.
-pub fn in_runs<T: Sync, R: Send>(items: &[T], jobs: usize, work: impl Fn(&[T]) -> R + Sync) -> Vec<R> {
+pub(crate) fn in_runs<T: Sync, R: Send>(items: &[T], jobs: usize, work: impl Fn(&[T]) -> R + Sync) -> Vec<R> {
     let runs: Vec<&[T]> = items.chunks(WORTH_A_THREAD).collect();
     on_threads(&runs, jobs.min(items.len() / WORTH_A_THREAD), |run| work(run))
 }

@@ -26,8 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let lock = repository.lock_reading()?;
     let index = lock.index()?;
     let all: Vec<usize> = (0..index.entries().len()).collect();
-    let options = ExportOptions { referrers: true, ..ExportOptions::default() };
-    let export = plan_export(&lock, &index, &all, &options, &Silent)?;
+    let export = plan_export(&lock, &index, &all, &ExportOptions::default(), &Silent)?;
     println!(
         "{} images, {} blobs, {:?} bytes",
         export.images.len(),

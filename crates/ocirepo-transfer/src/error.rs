@@ -80,9 +80,9 @@ pub enum Error {
         archive: String,
         /// The name of the member.
         member: String,
-        /// The size its descriptor declares.
+        /// The size its descriptor declares, in bytes.
         expected: u64,
-        /// The size it has.
+        /// The size it has, in bytes.
         found: u64,
     },
     /// The uncompressed content of a layer is not what the config of its image says.

@@ -25,6 +25,8 @@
 //! - Memory stays flat however large a layer is.
 //! - Names inside an archive never become paths, and links are followed in a table only.
 //!
+//! All sizes are in bytes, and volumes and parts are counted from 1.
+//!
 //! # Example
 //! ```no_run
 //! use ocirepo_store::{Repository, Settings, Silent};
@@ -42,6 +44,7 @@
 //! ```
 
 #![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
 mod archive;
 mod bundle;
@@ -58,7 +61,7 @@ mod repair;
 mod source;
 
 pub use bundle::{
-    Amount, Difference, Have, Holdings, ImageChanges, Moved, Part, Required, Toc, TocBlob, TocImage, diff,
+    Difference, Have, Holdings, ImageChanges, Moved, Part, Required, Toc, TocBlob, TocImage, diff,
     write_inventory,
 };
 pub use compress::{Encoding, GzipLevel, InvalidEncoding, ZstdLevel};
@@ -68,9 +71,10 @@ pub use export::{
     plan_copy, plan_export,
 };
 pub use import::{
-    ImportOptions, Imported, ImportedImage, Layers, PendingVolumes, PlatformPattern, Select, Untagged,
-    WaitingBundle, complete_waiting, find_waiting, import, import_stream, waiting_bundles,
+    ImportOptions, Imported, ImportedImage, InvalidLayers, InvalidPlatform, Layers, PendingVolumes,
+    PlatformPattern, Select, Untagged, WaitingBundle, complete_waiting, find_waiting, import, import_stream,
+    waiting_bundles,
 };
-pub use peek::{PeekOptions, Peeked, peek, verify_source};
+pub use peek::{PeekOptions, Peeked, PeekedVolume, peek, verify_source};
 pub use repair::{Healed, Repaired, repair};
 pub use source::Source;

@@ -152,7 +152,7 @@ fn a_descriptor_with_the_wrong_size_is_refused() {
 fn every_known_digest_algorithm_is_verified_and_unknown_ones_are_refused() {
     let content = layer("a");
     let config = config(&[&content]);
-    for algorithm in Algorithm::ALL {
+    for algorithm in Algorithm::all() {
         let digest = Digest::of(algorithm, &content);
         let layer = json!({"mediaType": LAYER, "digest": digest.as_str(), "size": content.len()});
         let manifest =

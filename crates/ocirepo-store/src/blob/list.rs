@@ -10,6 +10,7 @@ use crate::error::Result;
 
 /// Something in `blobs/` that is not a blob of a known algorithm. It is reported and left alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stranger {
     /// The file, directory or link.
     pub path: PathBuf,

@@ -13,8 +13,8 @@ use std::sync::{Arc, OnceLock};
 
 pub use list::Stranger;
 pub(crate) use list::{Listing, list};
-pub(crate) use read::feed;
-pub use read::{VerifiedReader, hash_file};
+pub use read::VerifiedReader;
+pub(crate) use read::{feed, hash_file};
 
 use crate::digest::{Algorithm, Digest};
 use crate::disk::{Dir, Owner, Stat};

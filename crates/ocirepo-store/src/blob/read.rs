@@ -102,7 +102,11 @@ impl<R: Read> Read for VerifiedReader<R> {
 ///
 /// # Errors
 /// Those of reading.
-pub fn hash_file(file: &mut File, algorithm: Algorithm, tick: &dyn Fn(u64)) -> io::Result<(Digest, u64)> {
+pub(crate) fn hash_file(
+    file: &mut File,
+    algorithm: Algorithm,
+    tick: &dyn Fn(u64),
+) -> io::Result<(Digest, u64)> {
     let mut hasher = Hasher::new(algorithm);
     let size = feed(&mut hasher, file, tick)?;
     Ok((hasher.finish(), size))

@@ -18,6 +18,7 @@ use crate::stop::{Stop, Temporary};
 /// it is dropped; what stood under its path before stays until then. Fifos, devices and standard
 /// output are written as they are: there is nothing to put in their place.
 #[derive(Debug)]
+#[must_use = "the file goes when this is dropped before `commit`"]
 pub struct OutputFile {
     path: PathBuf,
     to: To,
@@ -79,7 +80,6 @@ impl OutputFile {
     }
 
     /// Has the hidden file removed when the program is stopped.
-    #[must_use]
     pub fn removed_by(self, stop: &Stop) -> Self {
         let stopping = match &self.to {
             To::File(file, _) => Some(stop.removes(file.path())),
@@ -144,6 +144,7 @@ impl OutputFile {
 
 /// A file that is all there, and not at its path yet. Many of them cost no open files.
 #[derive(Debug)]
+#[must_use = "the file goes when this is dropped before `commit`"]
 pub struct SealedFile {
     path: PathBuf,
     /// Where it is, and where it is to be; `None` for what was written as it stands.

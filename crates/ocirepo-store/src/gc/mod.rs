@@ -40,7 +40,8 @@ pub use why::{Step, Why, why};
 
 use crate::digest::Digest;
 
-/// What to sweep, and what to risk.
+/// What to sweep, and what to risk. Fill it with `..Options::default()`, which risks nothing: any release
+/// may add fields.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Spare blobs that were written less than this long ago.
@@ -57,6 +58,7 @@ pub struct Options {
 
 /// A blob that will be swept.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Garbage {
     /// The blob.
     pub digest: Digest,
@@ -82,6 +84,7 @@ impl Amount {
 
 /// Something that a root needs and that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Trouble {
     /// The digest as it is spelled; a broken entry may have none.
     pub digest: Option<String>,
@@ -95,6 +98,7 @@ pub struct Trouble {
 
 /// Why nothing may be swept.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Refusal {
     /// Roots or documents are broken; see [`Plan::broken`].
     Broken,
@@ -106,4 +110,18 @@ pub enum Refusal {
     EmptyIndex,
     /// The blobs are reached through a link, and nobody who shares them was named.
     SharedBlobs(Vec<PathBuf>),
+}
+
+impl Refusal {
+    /// The refusal in a word, for programs to tell apart.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Broken => "broken",
+            Self::BrokenPending(_) => "broken-pending",
+            Self::MissingRoots => "missing-roots",
+            Self::EmptyIndex => "empty-index",
+            Self::SharedBlobs(_) => "shared-blobs",
+        }
+    }
 }

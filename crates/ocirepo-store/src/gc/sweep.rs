@@ -16,6 +16,7 @@ use crate::repository::{INDEX, Repository};
 
 /// What a garbage collection removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Swept {
     /// Blobs.
     pub blobs: Amount,

@@ -15,6 +15,7 @@ use crate::repository::Repository;
 
 /// One blob on the way from a root.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Step {
     /// The blob.
     pub digest: Digest,
@@ -30,6 +31,7 @@ pub struct Step {
 
 /// Why a blob is kept, or that it is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Why {
     /// The blob that was asked about.
     pub digest: Digest,

@@ -18,6 +18,7 @@ use crate::repository::Repository;
 
 /// Everything that a choice of entries leads to.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Closure {
     /// All of it. Its roots are the chosen entries, then the companions in the order they were found.
     pub graph: Graph,

@@ -15,6 +15,7 @@ use crate::index::json::{self, Object};
 
 /// A content descriptor: what a blob is, and how it is found and proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Descriptor {
     /// The media type; empty when none is given.
     pub media_type: String,
@@ -31,6 +32,12 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
+    /// A descriptor with no more than every descriptor has.
+    #[must_use]
+    pub fn new(media_type: impl Into<String>, digest: Digest, size: u64) -> Self {
+        Self { media_type: media_type.into(), digest, size, has_urls: false, data: None, platform: None }
+    }
+
     /// Whether the blob may legally be absent: it can be fetched elsewhere, must not be distributed,
     /// or is embedded.
     #[must_use]
@@ -38,16 +45,11 @@ impl Descriptor {
         self.has_urls || self.data.is_some() || is_nondistributable(&self.media_type)
     }
 
-    /// Reads a descriptor.
+    /// Reads a descriptor from its JSON.
     ///
     /// # Errors
     /// What is wrong, when the digest or the size cannot be used.
-    pub fn parse(raw: &RawValue) -> Result<Self, String> {
-        Self::read(raw.get())
-    }
-
-    /// [`Descriptor::parse`] of a JSON value as it is written.
-    pub(crate) fn read(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let [media_type, digest, size, urls, data, platform] =
             json::pick(text, ["mediaType", "digest", "size", "urls", "data", "platform"])
                 .map_err(|_| "the descriptor is not an object".to_owned())?;
@@ -82,18 +84,25 @@ fn shorten(text: &str) -> String {
 
 /// The platform an image runs on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub struct Platform {
     /// Operating system, as `GOOS` spells it.
     pub os: String,
     /// Architecture, as `GOARCH` spells it.
     pub architecture: String,
-    /// Variant of the architecture, such as `v7`.
+    /// Variant of the architecture, such as `v7` of `arm`.
     pub variant: Option<String>,
-    /// Version of the operating system.
+    /// Version of the operating system (`os.version`), which matters to Windows.
     pub os_version: Option<String>,
 }
 
 impl Platform {
+    /// A platform without a variant.
+    #[must_use]
+    pub fn new(os: impl Into<String>, architecture: impl Into<String>) -> Self {
+        Self { os: os.into(), architecture: architecture.into(), variant: None, os_version: None }
+    }
+
     /// Reads the `platform` of a descriptor, or the same members of an image config.
     pub(crate) fn parse(raw: &RawValue) -> Option<Self> {
         let picked = json::pick(raw.get(), ["os", "architecture", "variant", "os.version"]).ok()?;

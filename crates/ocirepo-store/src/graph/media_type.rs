@@ -2,6 +2,7 @@
 
 /// What stands behind a descriptor, as far as its media type tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Class {
     /// An OCI index or a Docker manifest list.
     Index,

@@ -20,6 +20,7 @@ pub const MAX_MANIFEST_SIZE: u64 = 4 << 20;
 
 /// How one document names another blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Link {
     /// From `manifests` of an index.
     Manifest,
@@ -35,8 +36,24 @@ pub enum Link {
     Referrer,
 }
 
+impl Link {
+    /// The link in a word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Manifest => "manifest",
+            Self::Config => "config",
+            Self::Layer => "layer",
+            Self::Subject => "subject",
+            Self::Guess => "descriptor",
+            Self::Referrer => "referrer",
+        }
+    }
+}
+
 /// A blob that a document names.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Edge {
     /// How it is named.
     pub link: Link,
@@ -61,6 +78,7 @@ impl Edge {
 
 /// A parsed document.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Node {
     /// Everything it names, in document order.
     pub edges: Vec<Edge>,
@@ -160,7 +178,7 @@ impl Node {
 fn take(edges: &mut Vec<Edge>, link: Link, items: Vec<&RawValue>) -> Result<(), String> {
     edges.reserve(items.len());
     for item in items {
-        edges.push(Edge { link, descriptor: Descriptor::parse(item)?, sized: true });
+        edges.push(Edge { link, descriptor: Descriptor::parse(item.get())?, sized: true });
     }
     Ok(())
 }
@@ -276,7 +294,7 @@ fn collect(raw: &RawValue, depth: usize, edges: &mut Vec<Edge>) {
         if let Some(digest) =
             object.get("digest").and_then(json::text).and_then(|text| text.parse::<Digest>().ok())
         {
-            let (descriptor, sized) = match Descriptor::parse(raw) {
+            let (descriptor, sized) = match Descriptor::parse(raw.get()) {
                 Ok(descriptor) => (descriptor, true),
                 Err(_) => (unsized_descriptor(digest), false),
             };

@@ -33,7 +33,7 @@ pub struct Blob {
     pub digest: Digest,
     /// Its size as first declared, in bytes; schema 1 declares none.
     pub size: Option<u64>,
-    /// Another size that another descriptor declares. One of the two is wrong.
+    /// Another size in bytes that another descriptor declares. One of the two is wrong.
     pub other_size: Option<u64>,
     /// Who names it, and how.
     pub parents: Vec<(BlobId, Link)>,
@@ -55,6 +55,7 @@ impl Blob {
 
 /// An entry of index.json, as a starting point.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Root {
     /// Position in index.json; `None` for a root from elsewhere, such as a sharing repository.
     pub position: Option<usize>,
@@ -66,6 +67,7 @@ pub struct Root {
 
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Fault {
     /// A root whose descriptor cannot be used.
     BrokenEntry {
@@ -113,6 +115,9 @@ impl Graph {
     }
 
     /// What is known of a blob.
+    ///
+    /// # Panics
+    /// If the id is that of another graph, and there are not so many blobs in this one.
     #[must_use]
     pub fn blob(&self, id: BlobId) -> &Blob {
         &self.blobs[id.0 as usize]

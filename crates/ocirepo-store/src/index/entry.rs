@@ -63,9 +63,15 @@ impl Spelled {
 }
 
 impl Entry {
-    /// An entry as it is written somewhere, whatever it is.
-    #[must_use]
-    pub fn new(raw: Box<RawValue>) -> Self {
+    /// An entry as it is written somewhere: any JSON value, be it no descriptor at all.
+    ///
+    /// # Errors
+    /// What is wrong, when it is no JSON.
+    pub fn parse(json: &str) -> Result<Self, String> {
+        RawValue::from_string(json.to_owned()).map(Self::new).map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn new(raw: Box<RawValue>) -> Self {
         let text = String::from(Box::<str>::from(raw));
         let place = 0..text.len();
         Self::read(&Arc::new(text), place)
@@ -144,7 +150,7 @@ impl Entry {
         if !self.json().starts_with('{') {
             return Err("it is not a JSON object".to_owned());
         }
-        Descriptor::read(self.json())
+        Descriptor::parse(self.json())
     }
 
     /// The digest, when the entry is a usable descriptor.

@@ -19,6 +19,7 @@ use crate::name::RefPolicy;
 
 /// What a commit did, or in a rehearsal would have done.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Committed {
     /// One outcome for each [`Put`], in order.
     pub puts: Vec<PutOutcome>,

@@ -13,6 +13,7 @@ use crate::repository::Repository;
 
 /// What a copy of a blob has in common with the original.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Copying {
     /// Nothing that shows: a file of its own, which shares its blocks where the file system can.
     #[default]

@@ -19,7 +19,6 @@ use crate::lock::Shared;
 impl Shared<'_> {
     /// Begins a session that heals. No blob of the repository counts as there until
     /// [`Ingest::trust`] says so.
-    #[must_use]
     pub fn heal(&self) -> Ingest<'_> {
         let ingest = Ingest::new(self, None);
         ingest.state().proven.get_or_insert_default();

@@ -77,6 +77,7 @@ impl Staged {
 
 /// How many blobs a session brought, and how many were there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Counts {
     /// Blobs that were not there.
     pub new: u64,
@@ -104,6 +105,7 @@ struct State {
 
 /// A session that brings blobs in.
 #[derive(Debug)]
+#[must_use = "what it brings is dropped with it, unless it is committed"]
 pub struct Ingest<'l> {
     repository: &'l Repository,
     // Declared before the staging directory: its threads end before the directory goes.
@@ -128,7 +130,6 @@ impl Reading<'_> {
     /// Begins a session that only finds out what one begun by [`Shared::ingest`] would do. What has
     /// to be spooled goes into a directory below `spool`, such as the system's for temporary files,
     /// and nothing into the repository.
-    #[must_use]
     pub fn rehearse(&self, spool: &Path) -> Ingest<'_> {
         Ingest::new(self, Some(spool.to_owned()))
     }
@@ -161,7 +162,6 @@ impl Ingest<'_> {
 
     /// Has what comes in by [`Ingest::put_bytes`] and [`Ingest::put_as`] written in a rehearsal too,
     /// as [`Ingest::spool`] does it, so that it can be read again.
-    #[must_use]
     pub fn keeping_documents(self) -> Self {
         Self { keeps_documents: true, ..self }
     }

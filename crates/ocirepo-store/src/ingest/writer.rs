@@ -101,7 +101,7 @@ impl BlobWriter {
 
     /// Says that no other blob is written while the `bytes` to come of this one are: they are hashed on a
     /// thread of their own if that is worth it. Otherwise that is found out after some MiB.
-    pub fn is_alone_for(&mut self, bytes: u64) {
+    pub fn hash_beside(&mut self, bytes: u64) {
         self.hasher.split_for(bytes);
     }
 

@@ -100,6 +100,7 @@ impl fmt::Display for Recipe {
 /// A text is not a [`Recipe`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not the name of an encoder: 1 to 32 of a-z, 0-9, '.', ':' and '-'")]
+#[non_exhaustive]
 pub struct InvalidRecipe {
     /// The text that was given.
     pub text: String,

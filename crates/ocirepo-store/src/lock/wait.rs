@@ -11,10 +11,11 @@ use crate::disk::{Dir, Owner};
 use crate::error::{Error, Result};
 use crate::sabotage::Sabotage;
 
-/// How long to wait for locks, and how this process introduces itself to others that wait.
+/// How long to wait for locks, and how this process introduces itself to others that wait. Fill it with
+/// `..Waiting::default()`: any release may add fields.
 #[derive(Debug, Clone)]
 pub struct Waiting {
-    /// Give up after this long.
+    /// Give up after this long; 60 s at first.
     pub timeout: Duration,
     /// What this process does, such as `add`; shown to those it keeps waiting.
     pub verb: String,

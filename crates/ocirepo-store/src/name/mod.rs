@@ -4,6 +4,7 @@
 //! and the image-spec's ref.name, which holds what the repository's [`RefPolicy`] says. Because
 //! the first is always written, the `tag` policy loses nothing and can be converted back.
 
+mod pattern;
 pub(crate) mod policy;
 mod reference;
 mod resolve;
@@ -11,11 +12,12 @@ mod similar;
 
 use std::fmt;
 
+pub use pattern::{InvalidPattern, Pattern};
 pub(crate) use policy::convert;
-pub use policy::{RefPolicy, respell};
+pub use policy::{InvalidRefPolicy, RefPolicy, respell};
 pub use reference::Reference;
 pub(crate) use reference::is_tag;
-pub use resolve::{Found, matches, resolve, resolve_glob};
+pub use resolve::{Found, resolve, resolve_glob};
 
 use crate::digest::Digest;
 use crate::error::Error;

@@ -48,15 +48,24 @@ impl fmt::Display for RefPolicy {
 }
 
 impl FromStr for RefPolicy {
-    type Err = String;
+    type Err = InvalidRefPolicy;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, InvalidRefPolicy> {
         match text {
             "full" => Ok(Self::Full),
             "tag" => Ok(Self::Tag),
-            _ => Err(format!("{text:?} is not a ref policy: use full or tag")),
+            _ => Err(InvalidRefPolicy { text: text.to_owned() }),
         }
     }
+}
+
+/// A text is not a [`RefPolicy`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a ref policy: use full or tag")]
+#[non_exhaustive]
+pub struct InvalidRefPolicy {
+    /// The text that was given.
+    pub text: String,
 }
 
 /// Rewrites the ref.name of every named entry for `policy`. Bare tags and names that are no

@@ -8,11 +8,12 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::index::{Document, Entry};
 use crate::name::similar::similar;
-use crate::name::{Name, Reference};
+use crate::name::{Name, Pattern, Reference};
 use std::path::Path;
 
 /// The entries that a query means, by position: at least one, all with the same digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Found {
     /// Positions in index.json, in order.
     pub positions: Vec<usize>,
@@ -67,28 +68,17 @@ pub fn resolve(document: &Document, query: &str, repository: &Path) -> Result<Fo
     Err(Error::NotFound { query: query.to_owned(), path: repository.to_owned(), similar })
 }
 
-/// Finds the entries whose name a pattern matches, by position; at least one.
+/// Finds the entries whose name a pattern matches, by position; at least one. `repository` is only for
+/// messages.
 ///
 /// # Errors
 /// [`Error::NoMatch`].
-pub fn resolve_glob(document: &Document, pattern: &glob::Pattern, repository: &Path) -> Result<Vec<usize>> {
-    let found = positions(document.entries(), |entry| matches(pattern, entry));
+pub fn resolve_glob(document: &Document, pattern: &Pattern, repository: &Path) -> Result<Vec<usize>> {
+    let found = positions(document.entries(), |entry| pattern.matches(entry));
     if found.is_empty() {
         return Err(Error::NoMatch { pattern: pattern.to_string(), path: repository.to_owned() });
     }
     Ok(found)
-}
-
-/// Whether a pattern matches the name of an entry: the full reference, the short form that docker
-/// shows for images of Docker Hub, or the ref.name.
-#[must_use]
-pub fn matches(pattern: &glob::Pattern, entry: &Entry) -> bool {
-    let Some(name) = entry.name() else { return false };
-    let full = name.to_string();
-    let short = full.strip_prefix("docker.io/").map(|rest| rest.strip_prefix("library/").unwrap_or(rest));
-    pattern.matches(&full)
-        || short.is_some_and(|short| pattern.matches(short))
-        || entry.ref_name().is_some_and(|ref_name| pattern.matches(ref_name))
 }
 
 fn positions(entries: &[Entry], fits: impl Fn(&Entry) -> bool) -> Vec<usize> {

@@ -13,15 +13,17 @@ use crate::error::{Error, Result};
 use crate::index::commit::commit;
 use crate::index::{Document, edit};
 use crate::lock::Writing;
+use crate::name::Pattern;
 use crate::repository::Repository;
 
-/// What to take out.
+/// What to take out. Fill it with `..Selection::default()`, which selects nothing: any release may add
+/// fields.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
     /// Names, digests or positions, each of which must be there.
     pub queries: Vec<String>,
     /// Patterns over names, each of which must match something.
-    pub globs: Vec<glob::Pattern>,
+    pub globs: Vec<Pattern>,
     /// All nameless entries.
     pub untagged: bool,
     /// Leave nameless referrers of what goes.
@@ -30,6 +32,7 @@ pub struct Selection {
 
 /// Why an entry goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reason {
     /// It was selected.
     Selected,
@@ -39,6 +42,7 @@ pub enum Reason {
 
 /// An entry that goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Removal {
     /// Its name; `None` for a nameless one.
     pub reference: Option<String>,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk::{self, Dir, Owner};
 use crate::error::{Error, Result};
-use crate::name::RefPolicy;
+use crate::name::{InvalidRefPolicy, RefPolicy};
 
 const CONFIG: &str = "config.json";
 const MAX_CONFIG_SIZE: u64 = 1 << 20;
@@ -41,7 +41,8 @@ impl Config {
         if file.format_version != FORMAT_VERSION {
             return Err(Error::UnsupportedVersion { path: path(), found: file.format_version.to_string() });
         }
-        let policy = file.converting_to.as_deref().unwrap_or(&file.ref_policy).parse().map_err(damaged)?;
+        let policy = file.converting_to.as_deref().unwrap_or(&file.ref_policy).parse();
+        let policy = policy.map_err(|error: InvalidRefPolicy| damaged(error.to_string()))?;
         Ok(Some(Self { policy, converting: file.converting_to.is_some() }))
     }
 

@@ -12,7 +12,7 @@ use crate::index::Document;
 use crate::index::place::NEXT;
 use crate::name::RefPolicy;
 
-/// How to make a repository.
+/// How to make a repository. Fill it with `..InitOptions::default()`: any release may add fields.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct InitOptions {
     /// The ref policy; `full` when not given.

@@ -31,19 +31,19 @@ use crate::graph::{Class, Documents, Loaded, Wanted};
 use crate::index::commit::Snapshot;
 use crate::index::{Document, MAX_INDEX_SIZE};
 use crate::lock::{self, Exclusive, IndexLock, Reading, Shared, Waiting};
-use crate::name::{self, Found, RefPolicy};
+use crate::name::{self, Found, Pattern, RefPolicy};
 use crate::sabotage::Sabotage;
 use crate::stop::Stop;
 
 /// The directory for our own files.
 const OCIREPO: &str = ".ocirepo";
 
-/// How to work with a repository.
+/// How to work with a repository. Fill it with `..Settings::default()`: any release may add fields.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How long to wait for locks, and who is waiting.
+    /// How long to wait for locks, 60 s at first, and who is waiting.
     pub waiting: Waiting,
-    /// How many threads to use for hashing and reading.
+    /// How many threads to use for hashing and reading: at first as many as there are cores. 0 counts as 1.
     pub jobs: usize,
     /// Where a program that is told to end does so.
     pub stop: Stop,
@@ -193,7 +193,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`Error::NoMatch`].
-    pub fn resolve_glob(&self, document: &Document, pattern: &glob::Pattern) -> Result<Vec<usize>> {
+    pub fn resolve_glob(&self, document: &Document, pattern: &Pattern) -> Result<Vec<usize>> {
         name::resolve_glob(document, pattern, self.path())
     }
 

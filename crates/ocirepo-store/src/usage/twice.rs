@@ -10,6 +10,7 @@ use crate::repository::Repository;
 
 /// How a layer is packed, by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Form {
     /// Not at all: its digest is the diffID.
     Plain,
@@ -21,8 +22,22 @@ pub enum Form {
     Other,
 }
 
+impl Form {
+    /// The form in a word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// One of the blobs that unpack to the same content.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Holding {
     /// The blob.
     pub digest: Digest,
@@ -34,6 +49,7 @@ pub struct Holding {
 
 /// A layer of which there are several blobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HeldTwice {
     /// The digest of the content.
     pub diff_id: Digest,

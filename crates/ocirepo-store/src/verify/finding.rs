@@ -8,6 +8,7 @@ use crate::gc::Trouble;
 
 /// What is wrong, or worth a note. The order is that of reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Kind {
     /// The manifest of an entry is not there.
     MissingRoot,
@@ -114,6 +115,7 @@ impl Kind {
 
 /// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
     /// What it is.
     pub kind: Kind,
@@ -128,6 +130,12 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// A finding of which nothing more is known.
+    #[must_use]
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, digest: None, path: None, images: Vec::new(), message: message.into() }
+    }
+
     /// How bad it is.
     #[must_use]
     pub fn severity(&self) -> Severity {

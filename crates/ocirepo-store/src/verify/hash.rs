@@ -10,7 +10,7 @@ use crate::parallel::on_threads;
 use crate::progress::{Item, Progress, Unit};
 use crate::repository::Repository;
 
-/// What became of one blob.
+/// What became of one blob. Fill it with `..State::default()`: any release may add fields.
 #[derive(Debug, Clone, Default)]
 pub struct State {
     /// Its size in bytes; `None` when it is not there.

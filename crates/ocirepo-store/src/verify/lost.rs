@@ -10,10 +10,11 @@ use crate::graph::Graph;
 
 /// A blob that is needed, and that is missing, damaged or unreadable.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Lost {
     /// The blob.
     pub digest: Digest,
-    /// The sizes that its descriptors give it; none where they give it none.
+    /// The sizes in bytes that its descriptors give it; none where they give it none.
     pub sizes: Vec<u64>,
     /// What is wrong with it.
     pub kind: Kind,

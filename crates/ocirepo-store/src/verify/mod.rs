@@ -30,7 +30,7 @@ use crate::ingest;
 use crate::progress::Progress;
 use crate::repository::Repository;
 
-/// What to verify.
+/// What to verify. Fill it with `..Options::default()`, which is everything: any release may add fields.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Only presence and size; blobs are not read. Manifests are, always.
@@ -41,6 +41,7 @@ pub struct Options {
 
 /// What verification found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Report {
     /// How many blobs were looked at.
     pub blobs: u64,

@@ -25,6 +25,7 @@ pub(crate) const QUARANTINE: &str = "quarantine";
 
 /// A blob that was moved aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Quarantined {
     /// The name that it had, and that it does not hash to.
     pub digest: Digest,

@@ -128,7 +128,7 @@ impl<'i, 'l> Spool<'i, 'l> {
     }
 
     fn stage(&self, header: &Header, input: &mut impl Input, writer: &mut BlobWriter) -> Result<()> {
-        writer.is_alone_for(header.size);
+        writer.hash_beside(header.size);
         while writer.size() < header.size {
             let done = writer.size();
             writer.pull(header.size - done, |buffer| self.piece(header, done, input, buffer))?;

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ocirepo_store::Digest;
+use ocirepo_store::gc::Amount;
 
 use super::{Holdings, TocImage};
 
 /// What has to happen to one holder to make it like another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Difference {
     /// What differs in images; `None` where only the blobs of one of them are known.
     pub images: Option<ImageChanges>,
@@ -19,6 +21,7 @@ pub struct Difference {
 
 /// What differs in images, by name; those without one come last.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ImageChanges {
     /// Images that are only in the other one.
     pub added: Vec<TocImage>,
@@ -30,6 +33,7 @@ pub struct ImageChanges {
 
 /// A name that stands for another image.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Moved {
     /// The name.
     pub reference: String,
@@ -37,15 +41,6 @@ pub struct Moved {
     pub from: Digest,
     /// What it stands for in the other one.
     pub to: Digest,
-}
-
-/// How many blobs, and how large they are together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Amount {
-    /// How many.
-    pub blobs: u64,
-    /// Their sizes, in bytes.
-    pub bytes: u64,
 }
 
 /// Compares two holders. What a bundle requires counts as if it were in it: whoever takes it in has

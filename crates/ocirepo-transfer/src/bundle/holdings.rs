@@ -23,6 +23,7 @@ const DOCKER: [&str; 2] = ["manifest.json", "repositories"];
 
 /// What something holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Holdings {
     /// The images, named and nameless, in the order in which they are listed; `None` where only the
     /// blobs are known.

@@ -6,7 +6,7 @@ mod holdings;
 mod inventory;
 mod toc;
 
-pub use diff::{Amount, Difference, ImageChanges, Moved, diff};
+pub use diff::{Difference, ImageChanges, Moved, diff};
 pub use have::Have;
 pub use holdings::Holdings;
 pub use inventory::write_inventory;

@@ -33,6 +33,7 @@ const MOST: usize = 100_000;
 
 /// What a bundle holds, and what it needs.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Toc {
     /// What the bundle goes by: the digest of the table itself, written without `id`.
     pub id: Digest,
@@ -51,6 +52,7 @@ pub struct Toc {
 /// An image of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct TocImage {
     /// Its name, if it has one.
     pub reference: Option<String>,
@@ -69,6 +71,7 @@ impl TocImage {
 /// A blob of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct TocBlob {
     /// Its digest.
     pub digest: Digest,
@@ -91,6 +94,7 @@ impl TocBlob {
 
 /// A part of a blob that is larger than a volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Part {
     /// The volume that holds it, from 1.
     pub volume: u32,
@@ -100,6 +104,7 @@ pub struct Part {
 
 /// A blob that the receiver must have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Required {
     /// Its digest.
     pub digest: Digest,
@@ -126,7 +131,7 @@ struct Written {
 impl Toc {
     /// Makes a table, and finds its `id`.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         images: Vec<TocImage>,
         artifacts: Vec<Entry>,
         blobs: Vec<TocBlob>,
@@ -179,7 +184,8 @@ impl Toc {
             return Err(format!("it has version {version}; this program knows version {VERSION}"));
         }
         let written: Written = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        let artifacts: Vec<Entry> = written.artifacts.into_iter().map(Entry::new).collect();
+        let artifacts = written.artifacts.iter().map(|raw| Entry::parse(raw.get()));
+        let artifacts = artifacts.collect::<Result<Vec<Entry>, String>>()?;
         for artifact in &artifacts {
             artifact.descriptor().map_err(|reason| format!("an artifact cannot be used: {reason}"))?;
         }

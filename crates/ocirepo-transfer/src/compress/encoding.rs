@@ -7,6 +7,7 @@ use super::{gzip, zstd};
 
 /// How a layer is compressed anew: `gzip`, `gzip:9`, `zstd`, `zstd:3`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Encoding {
     /// gzip, which every tool reads.
     Gzip(GzipLevel),
@@ -15,6 +16,15 @@ pub enum Encoding {
 }
 
 impl Encoding {
+    /// Which compression it is, without its level.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gzip(_) => "gzip",
+            Self::Zstd(_) => "zstd",
+        }
+    }
+
     /// A short word for the encoder and its settings, such as `gzip-1.2`: encoding, level and the
     /// revision of the encoder. As long as the word is the same, equal content gives equal bytes;
     /// whatever changes the bytes, be it a new version of a dependency, changes the revision.
@@ -111,6 +121,7 @@ impl Default for ZstdLevel {
 /// A text is not an [`Encoding`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no compression: gzip, gzip:1 to gzip:9, zstd, and zstd:1 to zstd:19 are possible")]
+#[non_exhaustive]
 pub struct InvalidEncoding {
     /// The text that was given.
     pub text: String,

@@ -108,14 +108,7 @@ impl Sorting<'_, '_, '_, '_> {
     /// For which platform an index lists a child.
     fn platform_in(&mut self, index: BlobId, child: &Digest) -> Result<String> {
         let parent = self.reached.blob(index);
-        let descriptor = Descriptor {
-            media_type: String::new(),
-            digest: parent.digest.clone(),
-            size: parent.size.unwrap_or_default(),
-            has_urls: false,
-            data: None,
-            platform: None,
-        };
+        let descriptor = Descriptor::new("", parent.digest.clone(), parent.size.unwrap_or_default());
         let label = parent.digest.to_string();
         let Held::Node(node) = self.graph.load(&descriptor, Class::Index, None, &label)? else {
             return Ok(child.to_string());

@@ -11,7 +11,7 @@ use super::gather::{Gathered, Sorted, gather, refuse_sparse};
 use super::{ExportOptions, ExportedImage};
 use crate::error::Result;
 
-/// How to copy into another repository.
+/// How to copy into another repository. Fill it with `..CopyOptions::default()`: any release may add fields.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CopyOptions {
     /// What copies have in common with their originals.
@@ -22,6 +22,7 @@ pub struct CopyOptions {
 
 /// What was copied.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Copied {
     /// The images, each with what became of its name.
     pub images: Vec<(ExportedImage, PutOutcome)>,
@@ -33,6 +34,7 @@ pub struct Copied {
 
 /// A copy that is planned, and has written nothing yet.
 #[derive(Debug)]
+#[must_use = "nothing is written before `copy`"]
 pub struct CopyPlan<'r> {
     lock: &'r Reading<'r>,
     gathered: Gathered,

@@ -51,6 +51,7 @@ use member::Member;
 
 /// What an archive is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum ArchiveType {
     /// An image layout and a docker archive in one: what every runtime loads.
     #[default]
@@ -63,8 +64,9 @@ pub enum ArchiveType {
     DockerLegacy,
 }
 
-/// How to export.
-#[derive(Debug, Clone, Default)]
+/// How to export. Fill it with `..ExportOptions::default()`, which is what `ocirepo export` does when no
+/// option is given: any release may add fields.
+#[derive(Debug, Clone)]
 pub struct ExportOptions {
     /// What the archive is to be.
     pub archive: ArchiveType,
@@ -84,8 +86,24 @@ pub struct ExportOptions {
     pub volume_size: Option<u64>,
 }
 
+impl Default for ExportOptions {
+    fn default() -> Self {
+        Self {
+            archive: ArchiveType::default(),
+            referrers: true,
+            platforms: Vec::new(),
+            keep_index: false,
+            names: None,
+            layers: LayerForm::default(),
+            have: None,
+            volume_size: None,
+        }
+    }
+}
+
 /// An image that is exported.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ExportedImage {
     /// Its name, if it has one.
     pub reference: Option<String>,
@@ -97,6 +115,7 @@ pub struct ExportedImage {
 
 /// An archive that is planned, and not written yet.
 #[derive(Debug)]
+#[must_use = "nothing is written before `write`"]
 pub struct Export<'r> {
     lock: &'r Reading<'r>,
     volumes: Vec<Vec<Member>>,

@@ -148,12 +148,7 @@ mod tests {
     use super::*;
 
     fn child(content: &str, architecture: &str) -> Child {
-        let platform = Platform {
-            os: "linux".to_owned(),
-            architecture: architecture.to_owned(),
-            variant: None,
-            os_version: None,
-        };
+        let platform = Platform::new("linux", architecture);
         let digest = Digest::sha256(content.as_bytes());
         Child::new(&Entry::for_descriptor("a/b", &digest, 1, None), Some(platform)).unwrap()
     }

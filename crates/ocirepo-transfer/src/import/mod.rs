@@ -44,7 +44,7 @@ use ocirepo_store::{Digest, Progress};
 use crate::error::Result;
 use crate::source::Source;
 use open::Opened;
-pub use options::{ImportOptions, Layers, PlatformPattern, Select, Untagged};
+pub use options::{ImportOptions, InvalidLayers, InvalidPlatform, Layers, PlatformPattern, Select, Untagged};
 use plan::Plan;
 use task::Task;
 use volumes::Taken;
@@ -52,6 +52,7 @@ pub use volumes::{PendingVolumes, WaitingBundle, complete_waiting, find_waiting,
 
 /// What an import did.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Imported {
     /// The entries that were put, one for each name, in the order of the source.
     pub images: Vec<ImportedImage>,
@@ -66,6 +67,7 @@ pub struct Imported {
 
 /// One entry that was put into index.json.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ImportedImage {
     /// Its name; `None` for a nameless one.
     pub reference: Option<String>,

@@ -323,8 +323,7 @@ mod tests {
     const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
     fn for_platform(content: &str, names: &[&str], architecture: &str) -> Root {
-        let (os, architecture) = ("linux".to_owned(), architecture.to_owned());
-        let platform = Platform { os, architecture, variant: None, os_version: None };
+        let platform = Platform::new("linux", architecture);
         Root { platform: Some(platform), ..root(content, names, None) }
     }
 

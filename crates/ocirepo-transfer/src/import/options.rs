@@ -6,9 +6,10 @@ use std::str::FromStr;
 use ocirepo_store::graph::Platform;
 use ocirepo_store::name::Name;
 
-use crate::compress::Encoding;
+use crate::compress::{Encoding, InvalidEncoding};
 
-/// How to import.
+/// How to import. Fill it with `..ImportOptions::default()`, which is what `ocirepo add` does when no
+/// option is given: any release may add fields.
 #[derive(Debug, Clone, Default)]
 pub struct ImportOptions {
     /// The name for the one image in the source, in place of the names it carries.
@@ -47,6 +48,7 @@ pub enum Untagged {
 
 /// How layers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Layers {
     /// As they come.
     #[default]
@@ -57,17 +59,19 @@ pub enum Layers {
     Reuse,
 }
 
-impl FromStr for Layers {
-    type Err = String;
+/// A text does not say how layers are stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}; keep and reuse are possible as well")]
+pub struct InvalidLayers(InvalidEncoding);
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for Layers {
+    type Err = InvalidLayers;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLayers> {
         match text {
             "keep" => Ok(Self::Keep),
             "reuse" => Ok(Self::Reuse),
-            _ => match text.parse() {
-                Ok(encoding) => Ok(Self::Encode(encoding)),
-                Err(error) => Err(format!("{error}; keep and reuse are possible as well")),
-            },
+            _ => text.parse().map(Self::Encode).map_err(InvalidLayers),
         }
     }
 }
@@ -138,11 +142,20 @@ impl PlatformPattern {
     }
 }
 
-impl FromStr for PlatformPattern {
-    type Err = String;
+/// A text is not a [`PlatformPattern`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no platform; one looks like linux/amd64 or linux/arm/v7")]
+#[non_exhaustive]
+pub struct InvalidPlatform {
+    /// The text that was given.
+    pub text: String,
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no platform; one looks like linux/amd64 or linux/arm/v7");
+impl FromStr for PlatformPattern {
+    type Err = InvalidPlatform;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPlatform> {
+        let wrong = || InvalidPlatform { text: text.to_owned() };
         let parts: Vec<&str> = text.split('/').collect();
         let is_word = |part: &&str| {
             !part.is_empty()
@@ -178,13 +191,9 @@ mod tests {
     use super::*;
 
     fn fits(pattern: &str, platform: &str) -> bool {
-        let platform = platform.split('/').map(str::to_owned).collect::<Vec<_>>();
-        let platform = Platform {
-            os: platform[0].clone(),
-            architecture: platform[1].clone(),
-            variant: platform.get(2).cloned(),
-            os_version: None,
-        };
+        let parts = platform.split('/').map(str::to_owned).collect::<Vec<_>>();
+        let mut platform = Platform::new(&parts[0], &parts[1]);
+        platform.variant = parts.get(2).cloned();
         pattern.parse::<PlatformPattern>().unwrap().fits(&platform)
     }
 

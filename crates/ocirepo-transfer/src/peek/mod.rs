@@ -27,8 +27,9 @@ use crate::import::volumes::{self, blame};
 use crate::source::Source;
 pub use verify::verify_source;
 
-/// How to look into an archive.
+/// How to look into an archive: [`PeekOptions::new`] makes them.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct PeekOptions {
     /// Where temporary files may be, such as the system's directory for them.
     pub temporary: PathBuf,
@@ -38,6 +39,25 @@ pub struct PeekOptions {
     pub stop: Stop,
 }
 
+impl PeekOptions {
+    /// The usual options: as many threads as there are cores. `temporary` is where temporary files may be.
+    #[must_use]
+    pub fn new(temporary: impl Into<PathBuf>) -> Self {
+        let Settings { jobs, stop, .. } = Settings::default();
+        Self { temporary: temporary.into(), jobs, stop }
+    }
+}
+
+/// A volume of a bundle, as far as it can be told of it alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PeekedVolume {
+    /// Which one it is, from 1; `None` when that cannot be told.
+    pub number: Option<u32>,
+    /// How many volumes there are.
+    pub volumes: u32,
+}
+
 /// An archive that is looked into. Its documents can be loaded, and its blobs asked for.
 pub struct Peeked<'a> {
     /// What it holds, as `index.json` would list it if it were added to an empty repository. An entry
@@ -45,8 +65,8 @@ pub struct Peeked<'a> {
     pub document: Document,
     /// What is odd about it as a whole.
     pub warnings: Vec<String>,
-    /// What it is one volume of, if it is one: its number, if that can be told, and how many there are.
-    pub volume: Option<(Option<u32>, u32)>,
+    /// Which volume of a bundle it is, if it is one.
+    pub volume: Option<PeekedVolume>,
     held: Held<'a>,
     bundle: Option<table::Bundle>,
 }
@@ -105,7 +125,8 @@ pub fn peek<R>(
         let bundle = toc.map(|toc| table::Bundle::new(toc, described.layout.as_ref()));
         let is_split = |toc: &Toc| toc.volumes > 1;
         let volume = bundle.as_ref().map(|bundle| &bundle.toc).filter(|toc| is_split(toc));
-        let volume = volume.map(|toc| (volumes::number(&carrier), toc.volumes));
+        let volume =
+            volume.map(|toc| PeekedVolume { number: volumes::number(&carrier), volumes: toc.volumes });
         let (document, warnings) = listing::list(&carrier, described)?;
         let held = Held { carrier: &carrier };
         Ok(look(&Peeked { document, warnings, volume, held, bundle }))

@@ -14,7 +14,7 @@ use ocirepo_store::parallel::on_threads;
 use ocirepo_store::verify::{Finding, Kind, Report, State, judge, sort};
 use ocirepo_store::{Digest, ErrorKind, Progress, Unit};
 
-use super::{PeekOptions, Peeked, peek};
+use super::{PeekOptions, Peeked, PeekedVolume, peek};
 use crate::error::{Error, Result};
 use crate::import::volumes;
 use crate::source::Source;
@@ -37,7 +37,9 @@ pub fn verify_source(
     };
     match peek(source, options, progress, |peeked| examine(peeked, &path, quick, progress)) {
         Err(error) if error.kind() == ErrorKind::Corrupt => {
-            Ok(Report { findings: vec![finding_of(&error, &label, path)], ..Report::default() })
+            let mut report = Report::default();
+            report.findings.push(finding_of(&error, &label, &path));
+            Ok(report)
         }
         verified => verified,
     }
@@ -56,7 +58,7 @@ fn examine(peeked: &Peeked<'_>, path: &Path, quick: bool, progress: &dyn Progres
     }
     if let Some(bundle) = &peeked.bundle {
         let expected = bundle.toc.required.iter().map(|blob| blob.digest.as_str());
-        let number = peeked.volume.and_then(|(number, _)| number);
+        let number = peeked.volume.and_then(|volume| volume.number);
         let expected: BTreeSet<&str> = expected.chain(bundle.elsewhere(number)).collect();
         found.retain(|finding| !is_absence(finding.kind, &finding.digest, &expected));
         let said = found.iter().filter_map(|finding| finding.digest.clone()).collect();
@@ -64,12 +66,15 @@ fn examine(peeked: &Peeked<'_>, path: &Path, quick: bool, progress: &dyn Progres
         found.extend(remarks.map(|(kind, digest, message)| finding(kind, digest, path, message)));
         found.extend(required(peeked, path));
     }
-    if let Some((number, volumes)) = peeked.volume {
-        found.extend(volume(peeked, number, volumes, path, quick));
+    if let Some(volume) = peeked.volume {
+        found.extend(of_volume(peeked, volume, path, quick));
     }
     sort(&mut found);
     let present = state.values().filter_map(|state| state.size);
-    Report { blobs: present.clone().count() as u64, bytes: present.sum(), findings: found }
+    let mut report = Report::default();
+    (report.blobs, report.bytes) = (present.clone().count() as u64, present.sum());
+    report.findings = found;
+    report
 }
 
 /// Looks at every blob, the large ones first, so that no thread is left with one at the end.
@@ -137,16 +142,16 @@ fn is_absence(kind: Kind, digest: &Option<String>, expected: &BTreeSet<&str>) ->
 fn required(peeked: &Peeked<'_>, path: &Path) -> Vec<Finding> {
     let note = |blob: &crate::bundle::Required| {
         let message = format!("{} bytes that the receiver must have", blob.size);
-        Finding {
-            images: blob.images.clone(),
-            ..finding(Kind::Required, Some(blob.digest.clone()), path, message)
-        }
+        let mut finding = finding(Kind::Required, Some(blob.digest.clone()), path, message);
+        finding.images.clone_from(&blob.images);
+        finding
     };
     peeked.required().iter().map(note).collect()
 }
 
 /// What a volume says of itself, and where the rest of its bundle is.
-fn volume(peeked: &Peeked<'_>, number: Option<u32>, volumes: u32, path: &Path, quick: bool) -> Vec<Finding> {
+fn of_volume(peeked: &Peeked<'_>, volume: PeekedVolume, path: &Path, quick: bool) -> Vec<Finding> {
+    let PeekedVolume { number, volumes } = volume;
     let Some(bundle) = &peeked.bundle else { return Vec::new() };
     let mut found = Vec::new();
     if let Err(error) = volumes::check(peeked.held.carrier, &bundle.toc, !quick) {
@@ -160,12 +165,14 @@ fn volume(peeked: &Peeked<'_>, number: Option<u32>, volumes: u32, path: &Path, q
 }
 
 fn finding(kind: Kind, digest: Option<Digest>, path: &Path, message: String) -> Finding {
-    let digest = digest.map(|digest| digest.to_string());
-    Finding { kind, digest, path: Some(path.to_owned()), images: Vec::new(), message }
+    let mut finding = Finding::new(kind, message);
+    finding.digest = digest.map(|digest| digest.to_string());
+    finding.path = Some(path.to_owned());
+    finding
 }
 
 /// What ended the work, as a finding.
-fn finding_of(error: &Error, label: &str, path: PathBuf) -> Finding {
+fn finding_of(error: &Error, label: &str, path: &Path) -> Finding {
     let (kind, digest, image) = match error {
         Error::BadBlob { expected, .. } => (Kind::Corrupt, Some(expected), None),
         Error::BadSize { .. } => (Kind::WrongSize, None, None),
@@ -177,11 +184,7 @@ fn finding_of(error: &Error, label: &str, path: PathBuf) -> Finding {
     };
     let text = error.to_string();
     let message = text.strip_prefix(&format!("{label}: ")).map(str::to_owned).unwrap_or(text);
-    Finding {
-        kind,
-        digest: digest.map(ToString::to_string),
-        path: Some(path),
-        images: image.into_iter().cloned().collect(),
-        message,
-    }
+    let mut finding = finding(kind, digest.cloned(), path, message);
+    finding.images.extend(image.cloned());
+    finding
 }

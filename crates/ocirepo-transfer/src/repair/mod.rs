@@ -31,6 +31,7 @@ use crate::source::Source;
 
 /// What a repair did, and what is left to do.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Repaired {
     /// What a verification finds now.
     pub report: Report,
@@ -44,6 +45,7 @@ pub struct Repaired {
 
 /// A blob that came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Healed {
     /// What had been wrong, where, and for whom.
     pub was: Lost,

@@ -23,6 +23,7 @@ use crate::error::escape;
 
 /// Where images come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Source {
     /// A file or a directory.
     Path(PathBuf),

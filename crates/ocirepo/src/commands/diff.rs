@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use ocirepo_store::Repository;
-use ocirepo_transfer::{Amount, Difference, Holdings, ImageChanges, Source, TocImage, diff};
+use ocirepo_store::gc::Amount;
+use ocirepo_transfer::{Difference, Holdings, ImageChanges, Source, TocImage, diff};
 use serde_json::{Value, json};
 
 use super::inventory;

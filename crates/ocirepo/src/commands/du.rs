@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use ocirepo_store::gc::Amount;
 use ocirepo_store::index::Entry;
-use ocirepo_store::usage::{Form, HeldTwice, Share, Usage, usage};
+use ocirepo_store::usage::{HeldTwice, Share, Usage, usage};
 use serde_json::{Value, json};
 
 use super::look;
@@ -156,20 +156,11 @@ fn print_twice(twice: &[HeldTwice], context: &Context) -> Result<()> {
             let blobs = layer
                 .blobs
                 .iter()
-                .map(|it| format!("{} {} {}", it.digest, form(it.form), render::size(it.size)));
+                .map(|it| format!("{} {} {}", it.digest, it.form.as_str(), render::size(it.size)));
             render::line(&format!("  {}: {}", layer.diff_id, blobs.collect::<Vec<_>>().join(", ")))?;
         }
     }
     Ok(())
-}
-
-const fn form(form: Form) -> &'static str {
-    match form {
-        Form::Plain => "plain",
-        Form::Gzip => "gzip",
-        Form::Zstd => "zstd",
-        Form::Other => "other",
-    }
 }
 
 fn sizes(share: &Share) -> [Cell; 4] {
@@ -204,7 +195,7 @@ fn print_json(rows: &[Row<'_>], together: Option<&Share>, usage: &Usage) -> Resu
     let twice = usage.twice.iter().map(|layer| {
         let blobs = layer.blobs.iter();
         let blobs: Vec<Value> = blobs
-            .map(|it| json!({ "digest": it.digest.as_str(), "size": it.size, "form": form(it.form) }))
+            .map(|it| json!({ "digest": it.digest.as_str(), "size": it.size, "form": it.form.as_str() }))
             .collect();
         json!({ "diffId": layer.diff_id.as_str(), "blobs": blobs, "spare": layer.spare() })
     });

@@ -63,7 +63,8 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     let (plan, swept) = if args.dry_run {
         let lock = repository.lock_reading()?;
         let plan = gc::plan(&lock, &options)?;
-        let swept = Swept { blobs: plan.garbage_amount(), debris: plan.debris };
+        let mut swept = Swept::default();
+        (swept.blobs, swept.debris) = (plan.garbage_amount(), plan.debris);
         (plan, swept)
     } else {
         gc::collect(&repository, &options, &context.reporter())?
@@ -157,6 +158,10 @@ fn explain(refusal: &Refusal, context: &Context) {
                 "name every repository that does with --also-root DIR".to_owned(),
             )
         }
+        other => (
+            format!("nothing was deleted: {}", other.as_str()),
+            "`ocirepo verify` looks for what is wrong".to_owned(),
+        ),
     };
     let error = render::paint("error:", anstyle::AnsiColor::Red, context.color);
     let hint = render::paint("hint:", anstyle::AnsiColor::Cyan, context.color);
@@ -191,17 +196,7 @@ fn print_json(plan: &Plan, swept: &Swept, dry_run: bool) -> Result<()> {
         .iter()
         .map(|stranger| json!({ "path": stranger.path.display().to_string(), "message": stranger.reason }))
         .collect();
-    let refused: Vec<&str> = plan
-        .refusals
-        .iter()
-        .map(|refusal| match refusal {
-            Refusal::Broken => "broken",
-            Refusal::BrokenPending(_) => "broken-pending",
-            Refusal::MissingRoots => "missing-roots",
-            Refusal::EmptyIndex => "empty-index",
-            Refusal::SharedBlobs(_) => "shared-blobs",
-        })
-        .collect();
+    let refused: Vec<&str> = plan.refusals.iter().map(Refusal::as_str).collect();
     render::json(&json!({
         "dryRun": dry_run,
         "refused": refused,

@@ -7,7 +7,8 @@ use anyhow::Result;
 use ocirepo_store::Repository;
 use ocirepo_store::graph::{Documents, Graph, Referrers, walk};
 use ocirepo_store::index::{Document, Entry};
-use ocirepo_transfer::{PeekOptions, Peeked, Source, peek};
+use ocirepo_store::name::Pattern;
+use ocirepo_transfer::{PeekOptions, Peeked, PeekedVolume, Source, peek};
 
 use crate::context::Context;
 use crate::exit::UsageError;
@@ -95,7 +96,9 @@ pub(crate) fn at_source<R>(
 /// How archives are to be looked into.
 pub(crate) fn peek_options(context: &Context, verb: &str) -> PeekOptions {
     let settings = context.settings(verb);
-    PeekOptions { temporary: std::env::temp_dir(), jobs: settings.jobs, stop: settings.stop }
+    let mut options = PeekOptions::new(std::env::temp_dir());
+    (options.jobs, options.stop) = (settings.jobs, settings.stop);
+    options
 }
 
 /// The repository in a directory. One that is an unpacked docker archive as well is looked at as what
@@ -115,7 +118,7 @@ pub(crate) fn entries_of(repository: &Repository, document: &Document, word: &st
     if found.is_ok() || !word.contains(['*', '?', '[']) {
         return Ok(found?.positions);
     }
-    let pattern = glob::Pattern::new(word)
+    let pattern = Pattern::new(word)
         .map_err(|error| UsageError(format!("{word} is neither a name nor a pattern: {error}")))?;
     Ok(repository.resolve_glob(document, &pattern)?)
 }
@@ -146,7 +149,7 @@ fn tell(peeked: &Peeked<'_>, source: &Source, context: &Context) {
     for warning in &peeked.warnings {
         context.warn(&format!("{source}: {warning}"));
     }
-    if let Some((number, volumes)) = peeked.volume {
+    if let Some(PeekedVolume { number, volumes, .. }) = peeked.volume {
         let which = number.map_or_else(|| "a volume".to_owned(), |number| format!("volume {number}"));
         context.say(&format!("{source} is {which} of {volumes}: what is in the others counts as absent"));
     }

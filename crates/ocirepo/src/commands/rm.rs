@@ -1,6 +1,7 @@
 //! `ocirepo rm`
 
 use anyhow::{Context as _, Result};
+use ocirepo_store::name::Pattern;
 use ocirepo_store::pending::remove_pending;
 use ocirepo_store::remove::{self, Reason, RemovalPlan, Selection};
 use ocirepo_transfer::{find_waiting, waiting_bundles};
@@ -52,7 +53,7 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
         Selection { untagged: args.untagged, keep_referrers: args.keep_referrers, ..Selection::default() };
     if args.glob {
         for text in &args.references {
-            let pattern = glob::Pattern::new(text)
+            let pattern = Pattern::new(text)
                 .map_err(|error| UsageError(format!("{text} is not a pattern: {error}")))
                 .context("--glob")?;
             selection.globs.push(pattern);
@@ -76,8 +77,8 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
         for removal in &plan.removals {
             let digest = removal.digest.as_deref().unwrap_or("-");
             let why = match &removal.reason {
-                Reason::Selected => String::new(),
                 Reason::ReferrerOf(subject) => format!(" (refers to {subject})"),
+                _ => String::new(),
             };
             let name = render::name(removal.reference.as_deref());
             render::line(&render::safe(&format!("{did} {name} {digest}{why}")))?;
@@ -97,8 +98,8 @@ fn print_json(plan: &RemovalPlan, dry_run: bool) -> Result<()> {
         .iter()
         .map(|removal| {
             let subject = match &removal.reason {
-                Reason::Selected => None,
                 Reason::ReferrerOf(subject) => Some(subject),
+                _ => None,
             };
             json!({ "reference": removal.reference, "digest": removal.digest, "subject": subject })
         })

@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
             .map(|step| {
                 json!({
                     "digest": step.digest.as_str(),
-                    "link": step.link.map_or("root", link_name),
+                    "link": step.link.map_or("root", Link::as_str),
                     "mediaType": step.media_type,
                     "size": step.size,
                     "platform": step.platform.as_ref().map(ToString::to_string),
@@ -85,7 +85,7 @@ fn label(why: &Why, step: &Step) -> String {
         None => why.root.first().cloned().unwrap_or_else(|| "root".to_owned()),
         Some(link) => {
             let platform = step.platform.as_ref().map(|platform| format!(" {platform}"));
-            format!("{}{}", link_name(link), platform.unwrap_or_default())
+            format!("{}{}", link.as_str(), platform.unwrap_or_default())
         }
     }
 }
@@ -106,15 +106,4 @@ fn list_others(why: &Why, context: &Context) -> Result<()> {
         render::line(&format!("  and {} more; -v lists them", others.len() - shown))?;
     }
     Ok(())
-}
-
-const fn link_name(link: Link) -> &'static str {
-    match link {
-        Link::Manifest => "manifest",
-        Link::Config => "config",
-        Link::Layer => "layer",
-        Link::Subject => "subject",
-        Link::Guess => "descriptor",
-        Link::Referrer => "referrer",
-    }
 }

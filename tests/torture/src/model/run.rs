@@ -12,7 +12,6 @@ use ocirepo_store::ingest::{Committed, Ingest};
 use ocirepo_store::name::{Name as StoreName, RefPolicy};
 use ocirepo_store::remove::{self, Selection};
 use ocirepo_store::{Error, ErrorKind, InitOptions, Repository, Settings, Silent, set_policy, tag};
-use serde_json::value::RawValue;
 
 use super::catalogue::Catalogue;
 use super::names::{NAMES, Name, Policy};
@@ -142,7 +141,7 @@ impl<'c> Run<'c> {
             );
             let Parts { digest, rest, .. } = Parts::parse(&text)?;
             wanted.push(Wanted { digest, rest, name: name.map(Name::known), replace });
-            let entry = StoreEntry::new(RawValue::from_string(text)?);
+            let entry = StoreEntry::parse(&text).map_err(anyhow::Error::msg)?;
             real_puts.push(Put { entry, name: name.map(real_name).transpose()?, replace });
             brings.extend(thing.brings.iter().filter(|one| !brings.contains(one)).collect::<Vec<_>>());
         }
@@ -303,7 +302,7 @@ impl<'c> Run<'c> {
         match write {
             Write::Add => {
                 let text = thing.manifest.descriptor().to_string();
-                let entry = StoreEntry::new(RawValue::from_string(text).expect("it is JSON"));
+                let entry = StoreEntry::parse(&text).expect("it is JSON");
                 let brings: Vec<&String> = thing.brings.iter().collect();
                 let puts = [Put { entry, name: None, replace: false }];
                 let lock = self.repository.lock_shared()?;

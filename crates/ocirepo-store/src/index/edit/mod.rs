@@ -29,6 +29,7 @@ pub struct Put {
 
 /// What a [`Put`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PutOutcome {
     /// The digest that had the name before.
     pub previous: Option<String>,

@@ -18,6 +18,7 @@ use crate::import::layers::{Compression, Origin, Sink, bad_layer, unpack};
 
 /// How layers are compressed in a docker archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum LayerForm {
     /// Not at all, as `docker save` has them.
     #[default]

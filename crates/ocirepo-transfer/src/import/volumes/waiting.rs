@@ -17,6 +17,7 @@ use crate::import::{ImportOptions, Imported, Names, finish_volume};
 
 /// A volume that was taken, and what is still needed of its bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PendingVolumes {
     /// The bundle.
     pub bundle: Digest,
@@ -30,6 +31,7 @@ pub struct PendingVolumes {
 
 /// A bundle of which some volumes have come.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct WaitingBundle {
     /// The bundle.
     pub bundle: Digest,

@@ -93,7 +93,7 @@ impl<'c> Report<'c> {
 
     /// A volume of a bundle, and whether others are needed.
     fn volume(&mut self, source: &str, pending: &PendingVolumes) -> Result<()> {
-        let PendingVolumes { bundle, volume, volumes, needed } = pending;
+        let PendingVolumes { bundle, volume, volumes, needed, .. } = pending;
         // Of several volumes of a bundle, the last one knows best.
         self.pending.retain(|told| told["bundle"] != bundle.as_str());
         if !needed.is_empty() {
@@ -127,7 +127,7 @@ impl<'c> Report<'c> {
     /// Prints the sum of it all. Gives the number of sources that failed.
     pub(super) fn finish(self, sources: usize) -> Result<usize> {
         if self.context.format == Format::Json {
-            let Counts { new, new_bytes, reused, reused_bytes } = self.counts;
+            let Counts { new, new_bytes, reused, reused_bytes, .. } = self.counts;
             render::json(&json!({
                 "dryRun": self.dry_run,
                 "images": self.images,

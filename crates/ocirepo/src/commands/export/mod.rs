@@ -332,10 +332,7 @@ fn warn_of_name(output: &Output<'_>, context: &Context) {
         [(".gz", "gzip"), (".tgz", "gzip"), (".zst", "zstd"), (".tzst", "zstd")];
     let name = output.path.to_string_lossy();
     let said = ENDINGS.iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, compression)| *compression);
-    let is = output.compress.map(|encoding| match encoding {
-        Encoding::Gzip(_) => "gzip",
-        Encoding::Zstd(_) => "zstd",
-    });
+    let is = output.compress.map(Encoding::as_str);
     let Some(said) = said.filter(|said| Some(*said) != is) else { return };
     let is = is.map_or_else(|| "not compressed".to_owned(), |is| format!("compressed with {is}"));
     context

@@ -2,10 +2,9 @@
 
 use std::str::FromStr;
 
-use glob::Pattern;
 use ocirepo_store::image::Image;
 use ocirepo_store::index::Entry;
-use ocirepo_store::name;
+use ocirepo_store::name::Pattern;
 use ocirepo_transfer::PlatformPattern;
 
 /// What an image has to be.
@@ -29,7 +28,7 @@ impl FromStr for Filter {
             (_, "") => Err(format!("{key}= what? See the filters in `ocirepo ls --help`")),
             ("reference", _) => patterns(value).map(Self::Reference),
             ("digest", _) => Ok(Self::Digest(value.to_ascii_lowercase())),
-            ("platform", _) => value.parse().map(Self::Platform),
+            ("platform", _) => value.parse().map(Self::Platform).map_err(|error| format!("{error}")),
             ("state", "complete") => Ok(Self::Complete(true)),
             ("state", "incomplete") => Ok(Self::Complete(false)),
             ("state", _) => Err("a state is complete or incomplete".to_owned()),
@@ -55,7 +54,7 @@ impl Filter {
     /// Whether an image fits, as far as is known of it.
     fn fits(&self, entry: &Entry, image: Option<&Image>) -> bool {
         match self {
-            Self::Reference(patterns) => patterns.iter().any(|pattern| name::matches(pattern, entry)),
+            Self::Reference(patterns) => patterns.iter().any(|pattern| pattern.matches(entry)),
             Self::Digest(wanted) => entry.digest_text().is_some_and(|digest| {
                 let encoded = digest.split_once(':').map_or(digest, |(_, encoded)| encoded);
                 digest.starts_with(wanted.as_str()) || encoded.starts_with(wanted.as_str())

@@ -28,7 +28,7 @@ pub(super) fn repair(
 
     let mut verification = Verification::new(repository, options);
     let lock = repository.lock_shared().with_context(what)?;
-    let Repaired { report, healed, lost, warnings } =
+    let Repaired { report, healed, lost, warnings, .. } =
         repair_from(&lock, &mut verification, &sources, &context.reporter())?;
     drop(lock);
     for warning in &warnings {

@@ -65,7 +65,7 @@ pub(super) fn show(outcome: &Outcome, args: &Args, of_sources: bool, context: &C
 
 fn print(outcome: &Outcome, args: &Args, of_sources: bool, context: &Context) -> Result<()> {
     let Outcome { report, healed, moved, .. } = outcome;
-    for Healed { was, source } in healed {
+    for Healed { was, source, .. } in healed {
         let what = format!("{} {}, from {source}{}", was.kind.as_str(), was.digest, behind(&was.images));
         print_line("repaired:", AnsiColor::Green, &what, context)?;
     }
@@ -187,7 +187,7 @@ fn print_json(outcome: &Outcome, dry_run: bool) -> Result<()> {
             "message": finding.message,
         })
     };
-    let repaired = |Healed { was, source }: &Healed| {
+    let repaired = |Healed { was, source, .. }: &Healed| {
         json!({
             "digest": was.digest.as_str(),
             "kind": was.kind.as_str(),

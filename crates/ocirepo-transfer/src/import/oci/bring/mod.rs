@@ -182,7 +182,7 @@ impl<'g, 'a, 'c> Walk<'g, 'a, 'c> {
                 || matches!(step.link, Some(Link::Subject | Link::Guess));
             let mut blobs = Vec::new();
             for edge in &node.edges {
-                let Edge { link, descriptor, sized } = edge;
+                let Edge { link, descriptor, sized, .. } = edge;
                 self.below.entry(digest.clone()).or_default().push(descriptor.digest.clone());
                 if *sized {
                     self.declare(descriptor, &label);

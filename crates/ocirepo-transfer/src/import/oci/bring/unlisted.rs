@@ -63,19 +63,13 @@ impl Walk<'_, '_, '_> {
             Class::Image => "application/vnd.oci.image.manifest.v1+json",
             Class::Index => "application/vnd.oci.image.index.v1+json",
             Class::Artifact => "application/vnd.oci.artifact.manifest.v1+json",
-            Class::Schema1 | Class::Data | Class::Unknown => return Ok(None),
+            _ => return Ok(None),
         };
         let own = own_media_type(&bytes).filter(|own| Class::of(own) == class);
         let Ok(node) = Node::parse(&bytes, class) else { return Ok(None) };
         let Some(subject) = node.subject() else { return Ok(None) };
-        let descriptor = Descriptor {
-            media_type: own.unwrap_or_else(|| usual.to_owned()),
-            digest: digest.clone(),
-            size,
-            has_urls: false,
-            data: None,
-            platform: None,
-        };
+        let media_type = own.unwrap_or_else(|| usual.to_owned());
+        let descriptor = Descriptor::new(media_type, digest.clone(), size);
         Ok(Some((subject.digest.clone(), descriptor)))
     }
 }
