@@ -187,3 +187,44 @@ fn why_names_an_unlisted_referrer_and_its_type() {
     assert_eq!(path[0]["link"], "root");
     assert_ne!(path[0]["size"], Value::Null);
 }
+
+/// That a part is absent is a state, which is legal: it is told of neither as damage nor at the length of a digest.
+#[test]
+fn of_a_sparse_image_it_is_told_how_much_is_here() {
+    let (state, images) = shop(&["linux/amd64", "linux/arm64", "linux/s390x"]);
+    let text = |args: &[&str]| state.ocirepo.run(args).ok().stdout;
+    let told = |args: &[&str]| {
+        let value = state.json(args);
+        let row = if value.is_array() { value[1].clone() } else { value };
+        (row["absent"].clone(), row["complete"].clone(), row["problem"].clone())
+    };
+    assert_eq!(told(&["ls"]), (json!(0), json!(true), Value::Null));
+    for image in &images[1..] {
+        image.blobs().for_each(|blob| drop(std::fs::remove_file(state.layout.blob_path(&blob.digest))));
+    }
+    state.layout.blobs_of(images[0].blobs());
+    for args in [&["ls"][..], &["inspect", INDEX]] {
+        assert_eq!(told(args), (json!(2), json!(false), Value::Null), "{args:?}");
+    }
+    let listed = text(&["ls"]);
+    assert!(listed.lines().nth(2).unwrap().ends_with(" sparse: 1 of 3 here"), "{listed}");
+    let tree = text(&["ls", "--tree"]);
+    assert_eq!(tree.lines().filter(|line| line.ends_with(" absent")).count(), 2, "{tree}");
+    let shown = text(&["inspect", INDEX]);
+    assert!(shown.contains("\nState       sparse: 1 of 3 manifests here, the rest absent\n"), "{shown}");
+    assert_eq!(shown.lines().filter(|line| line.contains(" absent    ")).count(), 2, "{shown}");
+    let part = ["inspect", INDEX, "--platform", "linux/arm64"];
+    assert_eq!(told(&part), (json!(1), json!(false), Value::Null));
+    assert!(text(&part).contains("\nState       absent: the index lists it, but it is not there\n"));
+
+    // What lacks more is not only sparse, and damage is told of before.
+    state.layout.delete(&images[0].layers[1].digest);
+    assert!(text(&["inspect", INDEX]).contains("\nState       incomplete\n"));
+    state.layout.corrupt(images[0].digest());
+    assert_eq!(told(&["ls"]).0, json!(2));
+    let listed = text(&["ls"]);
+    assert!(listed.contains(" its content hashes to ") && !listed.contains("sparse"), "{listed}");
+    state.layout.delete(service().digest());
+    assert!(text(&["inspect", A]).contains("\nState       manifest missing\n"));
+    assert!(text(&["ls"]).lines().nth(1).unwrap().ends_with(" manifest missing"));
+}

@@ -8,10 +8,12 @@ use std::thread;
 use std::time::Duration;
 
 use ocirepo_tests::archive;
+use ocirepo_tests::artifact::index_of;
 use ocirepo_tests::cli::{Ocirepo, Output};
 use ocirepo_tests::compress::Compression;
 use ocirepo_tests::descriptor::full_named;
 use ocirepo_tests::image::ImageSpec;
+use ocirepo_tests::layout::Layout;
 use ocirepo_tests::tarball::Tarball;
 use serde_json::Value;
 
@@ -106,4 +108,36 @@ fn long_work_is_told_of_in_lines_and_events() {
     let line = lines.lines().find(|line| line.starts_with("reading standard input: ")).unwrap();
     assert!(line.contains(" kB, ") && line.contains("B/s, "), "{line}");
     assert_eq!(slowly(&["-q", "add", "-"]).stderr, "");
+}
+
+/// How many manifests there are nobody knows before all were read.
+#[test]
+fn a_collection_counts_what_it_marks_and_what_is_left() {
+    let ocirepo = Ocirepo::new();
+    let (app, arm) = (ImageSpec::seeded("app").build(), ImageSpec::seeded("arm").build());
+    let index = index_of(&[(&app, "linux/amd64"), (&arm, "linux/arm64")]);
+    let mut layout = Layout::create(ocirepo.dir());
+    layout.full_image(&app, "docker.io/test/app:1").blobs_of(arm.blobs().chain([&index]));
+    layout.entry(full_named(index.descriptor(), "docker.io/test/multi:1")).write_index();
+    layout.blob(b"garbage");
+    layout.blob(b"{\"more\":\"garbage\"}");
+    let told = |args: &[&str]| -> Vec<(String, Value, Value)> {
+        let events = events(&ocirepo.run(&[args, &["--progress", "json"]].concat()).ok());
+        assert!(
+            events.iter().all(|event| event["unit"] == "items" && event["finished"] == true),
+            "{events:?}"
+        );
+        let task = |event: &Value| event["task"].as_str().unwrap().to_owned();
+        events.iter().map(|event| (task(event), event["done"].clone(), event["total"].clone())).collect()
+    };
+    let task = |name: &str, done: u64, total: Option<u64>| (name.to_owned(), done.into(), total.into());
+    let looks = [
+        task("marking manifests", 3, None),
+        task("finding referrers", 2, Some(2)),
+        task("measuring garbage", 2, Some(2)),
+    ];
+    assert_eq!(told(&["gc", "--dry-run"]), looks);
+    assert_eq!(told(&["verify", "--quick"]), looks[..2]);
+    assert_eq!(told(&["gc"]), [&looks[..], &[task("sweeping", 2, Some(2))]].concat());
+    assert_eq!(told(&["gc"]), looks[..1]);
 }

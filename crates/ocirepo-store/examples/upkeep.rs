@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     drop(lock);
 
     // A plan can be looked at, and changes nothing.
-    let plan = gc::plan(&repository, &gc::Options::default())?;
+    let plan = gc::plan(&repository, &gc::Options::default(), &Silent)?;
     println!("{} blobs would go, refused: {}", plan.garbage_amount().blobs, plan.is_refused());
     let (plan, swept) = gc::collect(&repository, &gc::Options::default(), &Silent)?;
     println!("{} blobs swept, {} kept", swept.blobs.blobs, plan.kept.blobs);

@@ -36,8 +36,12 @@ pub struct Image {
     pub total_size: u64,
     /// Whether every blob is there at its right size. What may be absent does not count.
     pub is_complete: bool,
+    /// How many of the manifests and indexes that its indexes list are not there. That is legal.
+    pub absent: usize,
     /// What keeps it from being understood, if anything does.
     pub problem: Option<String>,
+    /// Whether something else is not there.
+    lacks_parts: bool,
 }
 
 impl Image {
@@ -47,6 +51,15 @@ impl Image {
         let mut seen = HashSet::new();
         let platforms = self.manifests.iter().filter_map(|manifest| manifest.platform.clone());
         platforms.filter(|platform| !platform.is_unknown() && seen.insert(platform.clone())).collect()
+    }
+
+    /// Of an image that lacks nothing but manifests that its indexes list: how many manifests are there,
+    /// and how many that would be with the others. `None` for one that is complete, or lacks more.
+    #[must_use]
+    pub fn sparse(&self) -> Option<(usize, usize)> {
+        let here = self.manifests.iter().filter(|manifest| manifest.is_present).count();
+        let is_sparse = self.absent > 0 && !self.lacks_parts && self.problem.is_none();
+        is_sparse.then_some((here, here + self.absent))
     }
 
     /// The layers of all manifests, each once.
@@ -74,21 +87,23 @@ impl Image {
     fn follow(&mut self, documents: &dyn Documents, root: &Descriptor) {
         let mut seen: HashSet<(Digest, Class)> = HashSet::new();
         let mut sized: HashSet<Digest> = HashSet::new();
-        let mut open = vec![(root.clone(), Class::of(&root.media_type))];
-        while let Some((descriptor, class)) = open.pop() {
+        let mut open = vec![(root.clone(), Class::of(&root.media_type), false)];
+        while let Some((descriptor, class, is_child)) = open.pop() {
             if !seen.insert((descriptor.digest.clone(), class)) {
                 continue;
             }
             self.count(&descriptor, &mut sized);
             if !class.is_document() {
-                self.is_complete &= is_present(documents, &descriptor) || descriptor.may_be_absent();
+                let is_lacking = !is_present(documents, &descriptor) && !descriptor.may_be_absent();
+                self.is_complete &= !is_lacking;
+                self.lacks_parts |= is_lacking;
                 continue;
             }
-            let node = self.read(documents, &descriptor, class);
+            let node = self.read(documents, &descriptor, class, is_child);
             if class == Class::Index {
                 if let Some(node) = node {
                     let children = node.edges.into_iter().filter(|edge| edge.link == Link::Manifest);
-                    let children: Vec<_> = children.map(with_class).collect();
+                    let children: Vec<_> = children.map(target).collect();
                     open.extend(children.into_iter().rev());
                 }
                 continue;
@@ -112,7 +127,14 @@ impl Image {
         }
     }
 
-    fn read(&mut self, documents: &dyn Documents, descriptor: &Descriptor, class: Class) -> Option<Node> {
+    /// Reads a document, or notes why it cannot be had. One that `is_child` of an index may be absent.
+    fn read(
+        &mut self,
+        documents: &dyn Documents,
+        descriptor: &Descriptor,
+        class: Class,
+        is_child: bool,
+    ) -> Option<Node> {
         let wanted = Wanted {
             digest: &descriptor.digest,
             class,
@@ -122,7 +144,12 @@ impl Image {
         let outcome = match documents.load(&wanted) {
             Loaded::Content(bytes) => Node::parse(&bytes, class),
             Loaded::Data => return Some(Node { edges: Vec::new(), artifact_type: None }),
-            Loaded::Missing => Err("it is not there".to_owned()),
+            Loaded::Missing if is_child => {
+                self.is_complete = false;
+                self.absent += 1;
+                return None;
+            }
+            Loaded::Missing => Err("manifest missing".to_owned()),
             Loaded::Broken(reason) => Err(reason),
         };
         outcome
@@ -161,14 +188,15 @@ impl Image {
     }
 }
 
-fn with_class(edge: Edge) -> (Descriptor, Class) {
+/// What an edge leads to, and whether that is a child of an index.
+fn target(edge: Edge) -> (Descriptor, Class, bool) {
     let class = edge.class();
-    (edge.descriptor, class)
+    (edge.descriptor, class, edge.link == Link::Manifest)
 }
 
 /// What an edge adds to an image. A guess only counts when it is there, since it may be none; and
 /// where no size is declared, the one that is found is as good.
-fn part(documents: &dyn Documents, mut edge: Edge) -> Option<(Descriptor, Class)> {
+fn part(documents: &dyn Documents, mut edge: Edge) -> Option<(Descriptor, Class, bool)> {
     if edge.link == Link::Subject {
         return None;
     }
@@ -180,7 +208,7 @@ fn part(documents: &dyn Documents, mut edge: Edge) -> Option<(Descriptor, Class)
             _ => {}
         }
     }
-    Some(with_class(edge))
+    Some(target(edge))
 }
 
 fn is_present(documents: &dyn Documents, descriptor: &Descriptor) -> bool {

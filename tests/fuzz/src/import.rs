@@ -170,7 +170,7 @@ fn check_sound(repository: &Repository, start: Start, way: Way) {
     let report = report.unwrap_or_else(|error| panic!("{way:?}: {error}"));
     let error = report.findings.iter().find(|finding| finding.severity() == verify::Severity::Error);
     assert!(error.is_none(), "{way:?}: {error:?}");
-    let plan = gc::plan(repository, &gc::Options::default());
+    let plan = gc::plan(repository, &gc::Options::default(), &Silent);
     let plan = plan.unwrap_or_else(|error| panic!("{way:?}: {error}"));
     // A name may have moved away from the image that was there.
     assert!(plan.garbage.is_empty() || start.is_filled, "{way:?}: garbage came in: {:?}", plan.garbage);

@@ -2,8 +2,9 @@
 
 use crate::blob::Listing;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Unlisted, Walk};
+use crate::graph::{Documents, Graph, Unlisted, Walk};
 use crate::index::Document;
+use crate::progress::{Progress, Silent, Unit};
 use crate::repository::Repository;
 
 /// Everything that the entries of `document`, and those of `others`, keep: what is reachable, and
@@ -26,17 +27,47 @@ pub(crate) fn mark_all(
     listing: &Listing,
     unreadable: &dyn Fn(Error) -> Result<()>,
 ) -> Result<Graph> {
-    let mut walk = Walk::over(&listing.blobs, repository.blobs(), repository.jobs());
-    for (position, entry) in document.entries().iter().enumerate() {
-        walk.add_root(entry, Some(position), entry.label(position));
-    }
-    for (path, other) in others {
-        for (position, entry) in other.entries().iter().enumerate() {
-            walk.add_root(entry, None, format!("{} in {path}", entry.label(position)));
+    let marking = Marking { documents: repository.blobs(), progress: &Silent, unreadable };
+    marking.mark(repository, document, others, listing)
+}
+
+/// How to mark.
+pub(crate) struct Marking<'a> {
+    /// Where documents are read.
+    pub(crate) documents: &'a dyn Documents,
+    pub(crate) progress: &'a dyn Progress,
+    /// Judges what cannot be read and may be about something kept.
+    pub(crate) unreadable: &'a dyn Fn(Error) -> Result<()>,
+}
+
+impl Marking<'_> {
+    /// See [`mark`].
+    pub(crate) fn mark(
+        &self,
+        repository: &Repository,
+        document: &Document,
+        others: &[(String, Document)],
+        listing: &Listing,
+    ) -> Result<Graph> {
+        let Self { documents, progress, unreadable } = *self;
+        let mut walk = Walk::over(&listing.blobs, documents, repository.jobs()).telling(progress);
+        for (position, entry) in document.entries().iter().enumerate() {
+            walk.add_root(entry, Some(position), entry.label(position));
         }
+        for (path, other) in others {
+            for (position, entry) in other.entries().iter().enumerate() {
+                walk.add_root(entry, None, format!("{} in {path}", entry.label(position)));
+            }
+        }
+        // How many there are is known only when all were read.
+        progress.begin("marking manifests", Unit::Items, None);
+        walk.run();
+        progress.end();
+        let unmarked = walk.graph().unreached();
+        progress.begin("finding referrers", Unit::Items, Some(unmarked.len() as u64));
+        let unlisted = Unlisted::find(repository.blobs(), repository.jobs(), &unmarked, unreadable, progress);
+        progress.end();
+        unlisted?.exhaust(&mut walk);
+        Ok(walk.finish())
     }
-    walk.run();
-    let unmarked = walk.graph().unreached();
-    Unlisted::find(repository.blobs(), repository.jobs(), &unmarked, unreadable)?.exhaust(&mut walk);
-    Ok(walk.finish())
 }

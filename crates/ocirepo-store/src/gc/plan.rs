@@ -4,7 +4,7 @@ use std::cell::LazyCell;
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use super::mark::mark;
+use super::mark::Marking;
 use super::sharing::open_others;
 use super::waiting::Waiting;
 use super::{Amount, Garbage, Options, Refusal, Trouble};
@@ -17,6 +17,7 @@ use crate::index::commit::Snapshot;
 use crate::index::{Document, edit};
 use crate::ingest::{self, Debris};
 use crate::parallel::in_parallel;
+use crate::progress::{Progress, Unit};
 use crate::remove;
 use crate::repository::{History, INDEX, Repository};
 use crate::verify::is_quarantined;
@@ -72,18 +73,18 @@ const MAX_LOOKS: usize = 8;
 /// # Errors
 /// When index.json or the directories cannot be read at all. What is wrong with single blobs is in
 /// the plan.
-pub fn plan(repository: &Repository, options: &Options) -> Result<Plan> {
-    let mut plan = look(repository, options)?;
+pub fn plan(repository: &Repository, options: &Options, progress: &dyn Progress) -> Result<Plan> {
+    let mut plan = look(repository, options, progress)?;
     for _ in 1..MAX_LOOKS {
         if repository.root().holds(INDEX, plan.snapshot.text.as_bytes())?.is_some() {
             break;
         }
-        plan = look(repository, options)?;
+        plan = look(repository, options, progress)?;
     }
     Ok(plan)
 }
 
-fn look(repository: &Repository, options: &Options) -> Result<Plan> {
+fn look(repository: &Repository, options: &Options, progress: &dyn Progress) -> Result<Plan> {
     let mut snapshot = repository.read_index()?;
     let sharing = open_others(repository, options)?;
     let others = read_others(&sharing)?;
@@ -108,7 +109,8 @@ fn look(repository: &Repository, options: &Options) -> Result<Plan> {
         edit::remove(&mut snapshot.document, &prune);
     }
     let listing = blob::list(repository.blobs(), repository.root())?;
-    let graph = mark(repository, &snapshot.document, &others, &listing)?;
+    let marking = Marking { documents: repository.blobs(), progress, unreadable: &Err };
+    let graph = marking.mark(repository, &snapshot.document, &others, &listing)?;
     let (missing, broken) = troubles(repository, &graph)?;
     if let Some(error) = unknown.filter(|_| broken.is_empty()) {
         // It could be read the second time. What it kept the first time nobody knows.
@@ -127,7 +129,7 @@ fn look(repository: &Repository, options: &Options) -> Result<Plan> {
         snapshot,
         strangers: Vec::new(),
     };
-    sort_out(repository, &graph, &waiting.needed, options, &mut plan)?;
+    sort_out(repository, &graph, &waiting.needed, options, progress, &mut plan)?;
     plan.strangers = listing.strangers;
     plan.refusals = refusals(repository, options, &plan, &others, listing.linked)?;
     if !waiting.broken.is_empty() {
@@ -154,6 +156,7 @@ fn sort_out(
     graph: &Graph,
     needed: &HashSet<Digest>,
     options: &Options,
+    progress: &dyn Progress,
     plan: &mut Plan,
 ) -> Result<()> {
     for (_, blob) in graph.blobs().filter(|(_, blob)| blob.is_listed) {
@@ -164,7 +167,13 @@ fn sort_out(
         size.into_iter().for_each(|size| plan.kept.add(size));
     }
     let unreached = graph.unreached();
-    let stats = in_parallel(&unreached, repository.jobs(), |digest| repository.blobs().stat(digest));
+    progress.begin("measuring garbage", Unit::Items, Some(unreached.len() as u64));
+    let stats = in_parallel(&unreached, repository.jobs(), |digest| {
+        let stat = repository.blobs().stat(digest);
+        progress.advance(1);
+        stat
+    });
+    progress.end();
     for (digest, stat) in unreached.into_iter().zip(stats) {
         let Some(stat) = stat? else { continue };
         if needed.contains(digest) {

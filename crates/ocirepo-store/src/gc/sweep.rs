@@ -47,7 +47,7 @@ pub fn collect(repository: &Repository, options: &Options, progress: &dyn Progre
     recover(repository)?;
     let mut pruned = Vec::new();
     for _ in 0..ATTEMPTS {
-        let mut plan = plan(repository, options)?;
+        let mut plan = plan(repository, options, progress)?;
         if plan.is_refused() {
             return Ok((plan, Swept::default()));
         }

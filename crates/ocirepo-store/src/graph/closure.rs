@@ -14,6 +14,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::index::{Document, Entry};
 use crate::parallel::in_parallel;
+use crate::progress::Silent;
 use crate::repository::Repository;
 
 /// Everything that a choice of entries leads to.
@@ -80,7 +81,7 @@ fn unlisted(repository: &Repository, document: &Document, walk: &Walk<'_>) -> Re
     let listed: HashSet<&Digest> = document.entries().iter().filter_map(Entry::digest).collect();
     let is_open = |digest: &&Digest| walk.graph().find(digest).is_none() && !listed.contains(*digest);
     let unmarked: Vec<&Digest> = listing.blobs.iter().filter(is_open).collect();
-    Unlisted::find(repository.blobs(), repository.jobs(), &unmarked, &Err)
+    Unlisted::find(repository.blobs(), repository.jobs(), &unmarked, &Err, &Silent)
 }
 
 /// Entries that are about something, by what that is.

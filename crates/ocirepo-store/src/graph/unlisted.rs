@@ -15,6 +15,7 @@ use crate::blob::Blobs;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::parallel::in_parallel;
+use crate::progress::Progress;
 
 /// A document that says it is about another one.
 #[derive(Debug)]
@@ -38,9 +39,15 @@ impl Unlisted {
         jobs: usize,
         unmarked: &[&Digest],
         unreadable: &dyn Fn(Error) -> Result<()>,
+        progress: &dyn Progress,
     ) -> Result<Self> {
         let mut about: HashMap<Digest, Vec<Candidate>> = HashMap::new();
-        for found in in_parallel(unmarked, jobs, |digest| look_into(blobs, digest)) {
+        let look = |digest: &&Digest| {
+            let found = look_into(blobs, digest);
+            progress.advance(1);
+            found
+        };
+        for found in in_parallel(unmarked, jobs, look) {
             match found {
                 Ok(Some((subject, candidate))) => about.entry(subject).or_default().push(candidate),
                 Ok(None) => {}

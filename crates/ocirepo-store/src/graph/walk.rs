@@ -14,6 +14,7 @@ use super::node::{Edge, Link, Node};
 use crate::digest::Digest;
 use crate::index::{Document, Entry};
 use crate::parallel::in_parallel;
+use crate::progress::{Progress, Silent};
 
 /// A blob in a [`Graph`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -286,13 +287,20 @@ pub fn walk(documents: &dyn Documents, index: &Document, jobs: usize) -> Graph {
 pub(crate) struct Walk<'a> {
     documents: &'a dyn Documents,
     jobs: usize,
+    progress: &'a dyn Progress,
     graph: Graph,
     open: VecDeque<Task>,
 }
 
 impl<'a> Walk<'a> {
     pub(crate) fn new(documents: &'a dyn Documents, jobs: usize) -> Self {
-        Self { documents, jobs: jobs.max(1), graph: Graph::default(), open: VecDeque::new() }
+        let (graph, open) = (Graph::default(), VecDeque::new());
+        Self { documents, jobs: jobs.max(1), progress: &Silent, graph, open }
+    }
+
+    /// Counts every document that it reads.
+    pub(crate) fn telling(self, progress: &'a dyn Progress) -> Self {
+        Self { progress, ..self }
     }
 
     /// A walk that is told beforehand which blobs there are: see [`Graph::unreached`].
@@ -406,7 +414,9 @@ impl<'a> Walk<'a> {
             let digest = &self.graph.blob(task.blob).digest;
             let wanted =
                 Wanted { digest, class: task.class, size: task.size, embedded: task.embedded.as_deref() };
-            Outcome::of(self.documents.load(&wanted), task.class)
+            let outcome = Outcome::of(self.documents.load(&wanted), task.class);
+            self.progress.advance(1);
+            outcome
         };
         in_parallel(wave, self.jobs, read)
     }

@@ -21,7 +21,7 @@ mod heal;
 mod staging;
 mod writer;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -101,6 +101,8 @@ struct State {
     facts: Vec<Fact>,
     /// In a session that heals, the only blobs of the repository that count as there.
     proven: Option<HashSet<Digest>>,
+    /// Those of `kept` that a rehearsal would have put in place.
+    placed: BTreeSet<Digest>,
 }
 
 /// A session that brings blobs in.
@@ -360,7 +362,7 @@ impl Ingest<'_> {
     /// # Errors
     /// When the file system refuses.
     pub fn is_in_repository(&self, digest: &Digest, size: u64) -> Result<bool> {
-        if self.state().proven.as_ref().is_some_and(|proven| !proven.contains(digest)) {
+        if !self.may_count(digest) {
             return Ok(false);
         }
         let stat = self.repository.blobs().stat(digest)?;

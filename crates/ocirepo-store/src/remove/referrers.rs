@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Class, Descriptor, Fault, Graph, Link, Unlisted, Walk};
 use crate::index::{Document, Entry};
 use crate::parallel::in_parallel;
+use crate::progress::Silent;
 use crate::repository::Repository;
 
 /// What goes along with a removal.
@@ -122,7 +123,7 @@ pub(crate) fn orphans(repository: &Repository, document: &Document) -> Result<Ve
     let listing = blob::list(repository.blobs(), repository.root())?;
     let is_unlisted = |digest: &&Digest| walk.graph().find(digest).is_none() && !listed.contains(digest);
     let unmarked: Vec<&Digest> = listing.blobs.iter().filter(is_unlisted).collect();
-    let mut unlisted = Unlisted::find(repository.blobs(), repository.jobs(), &unmarked, &Err)?;
+    let mut unlisted = Unlisted::find(repository.blobs(), repository.jobs(), &unmarked, &Err, &Silent)?;
     let mut about: HashMap<Digest, Vec<usize>> = HashMap::new();
     for referrer in open {
         about.entry(referrer.subject).or_default().push(referrer.position);

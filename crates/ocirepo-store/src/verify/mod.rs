@@ -3,6 +3,7 @@
 //! Every finding is collected, none stops the work, and each names the images that it breaks.
 //! What is legal though unusual (orphans, sparse images, strangers) is a note, not an error.
 
+mod as_if;
 mod finding;
 mod hash;
 mod judge;
@@ -11,6 +12,7 @@ mod quarantine;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use as_if::AsIf;
 pub use finding::{Finding, Kind, Severity};
 use hash::Seen;
 pub use hash::State;
@@ -22,11 +24,11 @@ pub use quarantine::{Quarantined, quarantine};
 use crate::blob::{self, Listing};
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::gc::mark::mark_all;
+use crate::gc::mark::Marking;
 use crate::gc::waiting::Waiting;
 use crate::graph::{Fault, Graph, Walk};
 use crate::index::Document;
-use crate::ingest;
+use crate::ingest::{self, Ingest};
 use crate::progress::Progress;
 use crate::repository::Repository;
 
@@ -80,13 +82,16 @@ pub struct Verification<'r> {
     /// What is damaged of what waits for volumes: nothing that a verification changes, so it is read once.
     waiting: Option<Vec<Finding>>,
     lost: Vec<Lost>,
+    /// What counts as moved aside.
+    aside: BTreeSet<Digest>,
 }
 
 impl<'r> Verification<'r> {
     /// A verification that has seen nothing yet.
     #[must_use]
     pub fn new(repository: &'r Repository, options: Options) -> Self {
-        Self { repository, options, seen: Seen::default(), waiting: None, lost: Vec::new() }
+        let (seen, lost, aside) = (Seen::default(), Vec::new(), BTreeSet::new());
+        Self { repository, options, seen, waiting: None, lost, aside }
     }
 
     /// Looks at everything as it is now.
@@ -94,24 +99,46 @@ impl<'r> Verification<'r> {
     /// # Errors
     /// When index.json cannot be trusted or read at all; when a query selects nothing.
     pub fn look(&mut self, progress: &dyn Progress) -> Result<Report> {
+        self.look_at(None, progress)
+    }
+
+    /// [`Verification::look`] with what `session` has put in place, even if that is a rehearsal.
+    ///
+    /// # Errors
+    /// As for [`Verification::look`].
+    pub fn look_through(&mut self, session: &Ingest<'_>, progress: &dyn Progress) -> Result<Report> {
+        self.look_at(Some(session), progress)
+    }
+
+    /// From now on these blobs count as moved aside: what [`quarantine`] would do can be seen before.
+    pub fn assume_aside(&mut self, digests: impl IntoIterator<Item = Digest>) {
+        self.aside.extend(digests);
+    }
+
+    fn look_at(&mut self, session: Option<&Ingest<'_>>, progress: &dyn Progress) -> Result<Report> {
         let repository = self.repository;
         let document = repository.index()?;
         let everything = self.options.queries.is_empty();
+        let as_if = AsIf::new(repository.blobs(), session, &self.aside);
         let (graph, listing) = if everything {
-            let listing = blob::list(repository.blobs(), repository.root())?;
-            (self.mark(&document, &listing)?, listing)
+            let listing = as_if.list(blob::list(repository.blobs(), repository.root())?);
+            (self.mark(&as_if, &document, &listing, progress)?, listing)
         } else {
-            (walk_selected(repository, &document, &self.options.queries)?, Listing::default())
+            (self.walk_selected(&as_if, &document)?, Listing::default())
         };
 
         let mut blobs: BTreeSet<Digest> = listing.blobs.iter().cloned().collect();
         blobs.extend(graph.blobs().map(|(_, blob)| blob.digest.clone()));
+        let assumed: Vec<(Digest, State)> =
+            blobs.iter().filter_map(|digest| Some((digest.clone(), as_if.state_of(digest)?))).collect();
+        blobs.retain(|digest| as_if.state_of(digest).is_none());
         self.seen.look_at(repository, blobs, !self.options.quick, progress);
+        self.seen.state.extend(assumed);
         let state = &self.seen.state;
 
         let place = |digest: &Digest| repository.blobs().path(digest);
         let mut found = judge(&graph, everything.then_some(&document), state, &place);
-        let is_aside = tell_what_was_moved_aside(repository, &mut found)?;
+        let is_aside = tell_what_was_moved_aside(repository, &self.aside, &mut found)?;
         let mut waiting = Waiting::default();
         if everything {
             waiting = Waiting::find([repository])?;
@@ -135,9 +162,29 @@ impl<'r> Verification<'r> {
     }
 
     /// Everything that is kept. A blob that cannot be read is a finding here, and no reason to stop.
-    fn mark(&self, document: &Document, listing: &Listing) -> Result<Graph> {
+    fn mark(
+        &self,
+        documents: &AsIf<'_>,
+        document: &Document,
+        listing: &Listing,
+        progress: &dyn Progress,
+    ) -> Result<Graph> {
         let unreadable = |error| if self.options.quick { Err(error) } else { Ok(()) };
-        mark_all(self.repository, document, &[], listing, &unreadable)
+        let marking = Marking { documents, progress, unreadable: &unreadable };
+        marking.mark(self.repository, document, &[], listing)
+    }
+
+    /// Everything that the images lead to that were asked for.
+    fn walk_selected(&self, documents: &AsIf<'_>, document: &Document) -> Result<Graph> {
+        let repository = self.repository;
+        let mut walk = Walk::new(documents, repository.jobs());
+        for query in &self.options.queries {
+            for position in repository.resolve(document, query)?.positions {
+                let entry = &document.entries()[position];
+                walk.add_root(entry, Some(position), entry.label(position));
+            }
+        }
+        Ok(walk.finish())
     }
 
     /// The blobs that were needed at the last look and were not as they should be, by digest.
@@ -160,17 +207,6 @@ impl<'r> Verification<'r> {
     }
 }
 
-fn walk_selected(repository: &Repository, document: &Document, queries: &[String]) -> Result<Graph> {
-    let mut walk = Walk::new(repository.blobs(), repository.jobs());
-    for query in queries {
-        for position in repository.resolve(document, query)?.positions {
-            let entry = &document.entries()[position];
-            walk.add_root(entry, Some(position), entry.label(position));
-        }
-    }
-    Ok(walk.finish())
-}
-
 /// Puts findings into the order of reports: the worst first.
 pub fn sort(findings: &mut [Finding]) {
     findings.sort_by(|a, b| {
@@ -179,14 +215,26 @@ pub fn sort(findings: &mut [Finding]) {
 }
 
 /// A manifest below an index that was moved aside is no legal absence: it was there, and damaged.
-/// Whether there is one.
-fn tell_what_was_moved_aside(repository: &Repository, findings: &mut [Finding]) -> Result<bool> {
+/// Whether there is one. What only counts as moved aside is told of in any case.
+fn tell_what_was_moved_aside(
+    repository: &Repository,
+    assumed: &BTreeSet<Digest>,
+    findings: &mut [Finding],
+) -> Result<bool> {
     let mut is_aside = false;
-    for finding in findings.iter_mut().filter(|finding| finding.kind == Kind::Sparse) {
-        let digest = finding.digest.as_ref().and_then(|digest| digest.parse().ok());
-        if digest.map(|digest| is_quarantined(repository, &digest)).transpose()?.unwrap_or(false) {
+    for finding in findings {
+        let digest = finding.digest.as_ref().and_then(|digest| digest.parse::<Digest>().ok());
+        let Some(digest) = digest else { continue };
+        let is_sparse = finding.kind == Kind::Sparse;
+        finding.message = if assumed.contains(&digest) {
+            "it is damaged, and would be moved aside".to_owned()
+        } else if is_sparse && is_quarantined(repository, &digest)? {
+            "it was damaged, and was moved aside".to_owned()
+        } else {
+            continue;
+        };
+        if is_sparse {
             finding.kind = Kind::Missing;
-            finding.message = "it was damaged, and was moved aside".to_owned();
             is_aside = true;
         }
     }

@@ -176,7 +176,7 @@ impl Carrier<'_> {
         let Some(algorithm) = digest.algorithm() else {
             return Err(Error::member(self.label(), &member.name, "its digest cannot be verified"));
         };
-        let mut writer = self.ingest.writer(algorithm)?;
+        let mut writer = self.ingest.writer_of(algorithm, size)?;
         pour(self.content, member, &mut |chunk| {
             writer.push(chunk)?;
             self.progress.advance(chunk.len() as u64);

@@ -8,6 +8,7 @@
 //! - A manifest that comes back may show that more is lost: every source is asked for that too, until
 //!   nothing more comes back.
 //! - What came back is read again where it lies.
+//! - A rehearsal reads and proves the same, comes to the same, and leaves the repository as it is.
 //!
 //! Sources are opened one after the other, each only if the ones before have left something to be
 //! desired, and all of them stay open: standard input is read once, and a later source may bring the
@@ -19,7 +20,6 @@ mod parts;
 use std::collections::BTreeSet;
 
 use ocirepo_store::ingest::Ingest;
-use ocirepo_store::lock::Shared;
 use ocirepo_store::verify::{Lost, Report, Verification};
 use ocirepo_store::{Digest, ErrorKind, Progress};
 
@@ -53,14 +53,16 @@ pub struct Healed {
     pub source: String,
 }
 
-/// Verifies a repository, and brings back what it has lost from `sources`, asked in their order.
+/// Verifies a repository, and brings back what it has lost from `sources`, asked in their order. `ingest`
+/// is a session that heals ([`ocirepo_store::lock::Shared::heal`]), or one that rehearses it
+/// ([`ocirepo_store::lock::Reading::rehearse_healing`]): then the answer is what it would be, and nothing
+/// is changed.
 ///
 /// # Errors
-/// Those of a verification; when a source is not there; when the repository cannot be written, or a lock
-/// is not free in time. What came back until then is good and stays. That a source is no good is no
-/// error.
+/// Those of a verification; when a source is not there; when the repository cannot be written. What came
+/// back until then is good and stays. That a source is no good is no error.
 pub fn repair(
-    lock: &Shared<'_>,
+    ingest: &Ingest<'_>,
     verification: &mut Verification<'_>,
     sources: &[Source],
     progress: &dyn Progress,
@@ -71,10 +73,9 @@ pub fn repair(
         }
     }
     let report = verification.look(progress)?;
-    let ingest = lock.heal();
     ingest.trust(verification.sound());
     let result = Repaired { report, healed: Vec::new(), lost: Vec::new(), warnings: Vec::new() };
-    let mut repair = Repair { ingest: &ingest, verification, progress, asked: BTreeSet::new(), result };
+    let mut repair = Repair { ingest, verification, progress, asked: BTreeSet::new(), result };
     repair.with(&[], sources)?;
     let Repair { verification, mut result, .. } = repair;
     result.lost = verification.lost().to_vec();
@@ -179,7 +180,7 @@ impl Repair<'_, '_> {
         let digests: Vec<Digest> = healed.iter().map(|healed| healed.was.digest.clone()).collect();
         self.ingest.put_in_place(&digests)?;
         self.result.healed.extend(healed);
-        self.result.report = self.verification.look(self.progress)?;
+        self.result.report = self.verification.look_through(self.ingest, self.progress)?;
         self.ingest.trust(self.verification.sound());
         Ok(true)
     }

@@ -35,7 +35,8 @@ fn put_together(parts: &Parts<'_>, ingest: &Ingest<'_>, digest: &Digest) -> Resu
     labels.dedup();
     let labels = labels.join(", ");
     let unknown = || Error::member(&labels, digest.as_str(), "its digest cannot be verified");
-    let mut writer = ingest.writer(digest.algorithm().ok_or_else(unknown)?)?;
+    let size = parts.iter().map(|(_, member)| member.size).fold(0, u64::saturating_add);
+    let mut writer = ingest.writer_of(digest.algorithm().ok_or_else(unknown)?, size)?;
     for (carrier, member) in parts {
         pour(carrier.content, member, &mut |chunk| Ok(writer.push(chunk)?))?;
     }

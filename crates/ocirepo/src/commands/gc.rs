@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     };
     let (plan, swept) = if args.dry_run {
         let lock = repository.lock_reading()?;
-        let plan = gc::plan(&lock, &options)?;
+        let plan = gc::plan(&lock, &options, &context.reporter())?;
         let mut swept = Swept::default();
         (swept.blobs, swept.debris) = (plan.garbage_amount(), plan.debris);
         (plan, swept)

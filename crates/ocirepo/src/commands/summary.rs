@@ -19,6 +19,10 @@ pub(super) struct Summary {
     pub(super) total_size: u64,
     pub(super) platforms: Vec<String>,
     pub(super) complete: bool,
+    absent: usize,
+    /// How many manifests of a sparse image are there, of how many.
+    #[serde(skip)]
+    pub(super) sparse: Option<(usize, usize)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) problem: Option<String>,
 }
@@ -35,6 +39,8 @@ impl Summary {
             total_size: image.total_size,
             platforms: image.platforms().iter().map(Platform::to_string).collect(),
             complete: image.is_complete,
+            absent: image.absent,
+            sparse: image.sparse(),
             problem: image.problem.clone(),
         }
     }

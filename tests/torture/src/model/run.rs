@@ -241,7 +241,7 @@ impl<'c> Run<'c> {
             let pruned = if plan.is_refused() { Vec::new() } else { plan.pruned.clone() };
             super::removal::Collected { is_refused: plan.is_refused(), pruned, swept }
         };
-        let planned = gc::plan(&self.repository, &options);
+        let planned = gc::plan(&self.repository, &options, &Silent);
         same("what a dry run of gc says", &Ok(expected.clone()), planned.map(|plan| said(&plan)))?;
         let done = gc::collect(&self.repository, &options, &Silent);
         same("what gc does", &Ok(expected), done.map(|(plan, _)| said(&plan)))

@@ -34,11 +34,19 @@ pub(super) fn keep(
     image.manifests.retain(fits);
     // Sizes and completeness are those of the part then.
     Ok(match image.manifests.as_slice() {
-        [Manifest { descriptor: it, platform, .. }] => {
+        [Manifest { descriptor: it, platform, is_present, .. }] => {
             let part = Entry::for_descriptor(&it.media_type, &it.digest, it.size, platform.as_ref());
-            Image::of(documents, &part)
+            let mut part = Image::of(documents, &part);
+            if !is_present && image.problem.is_none() {
+                // As a part of this image it may be absent.
+                (part.absent, part.problem) = (1, None);
+            }
+            part
         }
-        _ => image,
+        manifests => {
+            image.absent = manifests.iter().filter(|manifest| !manifest.is_present).count();
+            image
+        }
     })
 }
 

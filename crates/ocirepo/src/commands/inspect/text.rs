@@ -22,12 +22,7 @@ pub(super) fn print(output: &Output, screen: Screen) -> Result<()> {
     if !summary.platforms.is_empty() {
         lines.field("Platforms", &summary.platforms.join(", "))?;
     }
-    let state = match &summary.problem {
-        Some(problem) => Cell::new(problem, Look::Bad),
-        None if summary.complete => "complete".into(),
-        None => Cell::new("incomplete", Look::Doubtful),
-    };
-    lines.cell("State", state)?;
+    lines.cell("State", state(output))?;
     for (name, value) in &output.annotations {
         lines.field("Annotation", &format!("{name}={value}"))?;
     }
@@ -41,6 +36,25 @@ pub(super) fn print(output: &Output, screen: Screen) -> Result<()> {
     });
     let referrers = output.referrers.iter().map(|one| (String::new(), one));
     lines.referrers(referrers.chain(of_parts))
+}
+
+fn state(output: &Output) -> Cell {
+    let summary = &output.summary;
+    match (&summary.problem, summary.sparse) {
+        (Some(problem), _) => {
+            // The digests of the image and of its one manifest stand beside it.
+            let own = [summary.digest.as_deref(), output.manifests.first().map(|one| one.digest.as_str())];
+            let rest = problem.split_once(": ").filter(|(digest, _)| own.contains(&Some(*digest)));
+            Cell::new(rest.map_or(problem.as_str(), |(_, rest)| rest), Look::Bad)
+        }
+        (None, Some((0, 1))) => Cell::new("absent: the index lists it, but it is not there", Look::Doubtful),
+        (None, Some((here, all))) => {
+            let state = format!("sparse: {here} of {all} manifests here, the rest absent");
+            Cell::new(state, Look::Doubtful)
+        }
+        (None, None) if summary.complete => "complete".into(),
+        (None, None) => Cell::new("incomplete", Look::Doubtful),
+    }
 }
 
 struct Lines {
@@ -118,7 +132,7 @@ impl Lines {
             let is_whole =
                 member.present && member.layers.iter().chain(&member.config).all(|part| part.present);
             let state = match (member.present, is_whole) {
-                (false, _) => Cell::new("not there", Look::Doubtful),
+                (false, _) => Cell::new("absent", Look::Doubtful),
                 (true, false) => Cell::new("incomplete", Look::Doubtful),
                 (true, true) => "complete".into(),
             };

@@ -213,13 +213,15 @@ impl Row {
 
     fn state(&self) -> Cell {
         let it = &self.summary;
+        if let Some((here, all)) = it.sparse {
+            return Cell::new(format!("sparse: {here} of {all} here"), Look::Doubtful);
+        }
         let Some(problem) = &it.problem else { return state(it.complete) };
         match problem.split_once(": ") {
             // The digest has a column of its own.
             Some((digest, rest)) if Some(digest) == it.digest.as_deref() => Cell::new(rest, Look::Bad),
-            // A part that is not there is a matter of taste.
             Some((digest, rest)) if digest.parse::<Digest>().is_ok() => {
-                Cell::new(format!("{rest} ({})", render::short(digest)), Look::Doubtful)
+                Cell::new(format!("{rest} ({})", render::short(digest)), Look::Bad)
             }
             _ => Cell::new(problem, Look::Bad),
         }

@@ -137,7 +137,7 @@ fn draw(row: &Row, whole_digests: bool, lines: &mut Vec<Line>) {
     for child in &below.children {
         let what = child.artifact_type.as_deref().unwrap_or("image");
         let label = child.platform.clone().unwrap_or_else(|| "-".to_owned());
-        let state = if child.present { "".into() } else { Cell::new("not there", Look::Doubtful) };
+        let state = if child.present { "".into() } else { Cell::new("absent", Look::Doubtful) };
         let digest = digest_cell(Some(&child.digest), whole_digests);
         let cells = [digest, render::size(child.total_size).into(), what.into(), state];
         lines.push((Branch { depth: 1, label }, cells));

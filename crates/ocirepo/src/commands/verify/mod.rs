@@ -24,6 +24,7 @@ use crate::exit::{Code, UsageError};
 /// With --repair-from, blobs that are missing, damaged or unreadable are brought back from an archive,
 /// a bundle or another repository that has them. Nothing else comes in, and index.json stays as it is.
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("change").multiple(true)))]
 #[command(after_help = "\
 Examples:
   ocirepo verify
@@ -31,6 +32,7 @@ Examples:
   ocirepo verify /media/usb/*.tar           # before anything of it is added
   ocirepo verify alpine:3.11 --format json
   ocirepo verify --repair-from /backup/images --repair-from alpine.tar
+  ocirepo verify --repair-from bundle.tar --dry-run
   ocirepo verify --quarantine               # move damaged blobs out of the way")]
 pub(crate) struct Args {
     /// Only these images, or these archives instead of the repository; - is standard input
@@ -41,13 +43,13 @@ pub(crate) struct Args {
     quick: bool,
     /// Bring back what is missing or damaged from an archive, a bundle, a volume, a layout or another
     /// repository; - is standard input. May be repeated
-    #[arg(long, value_name = "SOURCE")]
+    #[arg(long, value_name = "SOURCE", group = "change")]
     repair_from: Vec<String>,
     /// Move blobs that do not hash to their names to .ocirepo/quarantine
-    #[arg(long)]
+    #[arg(long, group = "change")]
     quarantine: bool,
-    /// With --quarantine, only show what would be moved
-    #[arg(short = 'n', long, requires = "quarantine", conflicts_with = "repair_from")]
+    /// With --repair-from or --quarantine, only show what would be repaired and moved
+    #[arg(short = 'n', long, requires = "change")]
     dry_run: bool,
 }
 
@@ -111,9 +113,6 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
 /// What is found in the repository, and what was done about it.
 fn of_repository(repository: &Repository, args: &Args, context: &Context) -> Result<Outcome> {
     let options = Options { quick: args.quick, queries: args.what.clone() };
-    if args.dry_run {
-        return repair::rehearse(repository, options, context);
-    }
     if args.changes() {
         return repair::repair(repository, options, args, context);
     }

@@ -66,8 +66,9 @@ pub(super) fn show(outcome: &Outcome, args: &Args, of_sources: bool, context: &C
 fn print(outcome: &Outcome, args: &Args, of_sources: bool, context: &Context) -> Result<()> {
     let Outcome { report, healed, moved, .. } = outcome;
     for Healed { was, source, .. } in healed {
+        let label = if args.dry_run { "would repair:" } else { "repaired:" };
         let what = format!("{} {}, from {source}{}", was.kind.as_str(), was.digest, behind(&was.images));
-        print_line("repaired:", AnsiColor::Green, &what, context)?;
+        print_line(label, AnsiColor::Green, &what, context)?;
     }
     for moved in moved {
         let (label, to) = if args.dry_run { ("would move aside:", "from") } else { ("moved aside:", "to") };
@@ -87,15 +88,16 @@ fn print(outcome: &Outcome, args: &Args, of_sources: bool, context: &Context) ->
     let errors = outcome.errors();
     let notes = report.findings.len() - errors;
     let found = format!("{}, {}", render::count(errors as u64, "error"), render::count(notes as u64, "note"));
-    let mut done = String::new();
-    if !args.repair_from.is_empty() {
-        done.push_str(&format!("; {} repaired", healed.len()));
-    }
-    if args.quarantine {
-        let would = if args.dry_run { "would be " } else { "" };
-        done.push_str(&format!("; {} {would}moved aside", moved.len()));
-    }
-    render::line(&format!("{blobs}: {found}{done}"))?;
+    let would = if args.dry_run { "would be " } else { "" };
+    let repaired = (!args.repair_from.is_empty()).then(|| format!("{} {would}repaired", healed.len()));
+    let aside = args.quarantine.then(|| format!("{} {would}moved aside", moved.len()));
+    let done: Vec<String> = repaired.into_iter().chain(aside).collect();
+    let done = done.join(if args.dry_run { " and " } else { "; " });
+    render::line(&match (done.is_empty(), args.dry_run) {
+        (true, _) => format!("{blobs}: {found}"),
+        (false, false) => format!("{blobs}: {found}; {done}"),
+        (false, true) => format!("{blobs}: {done}, which leaves {found}"),
+    })?;
     Ok(())
 }
 
@@ -110,7 +112,7 @@ pub(super) fn explain(outcome: &Outcome, args: &Args, of_sources: bool, context:
     if outcome.is_sound() {
         return;
     }
-    if !args.changes() || args.dry_run {
+    if !args.changes() || (args.dry_run && args.repair_from.is_empty()) {
         if is_for_people(context) {
             context.say(&format!("hint: {}", if of_sources { OF_SOURCES } else { OF_REPOSITORY }));
         }
