@@ -69,12 +69,12 @@ impl Data {
 
     /// The numbers of images of the stores, ascending.
     pub(super) fn stores(&self) -> &'static [usize] {
-        if self.quick { &[1_000, 10_000] } else { &[1_000, 10_000, 50_000] }
+        if self.quick { &[1_000, 4_000] } else { &[1_000, 10_000, 50_000] }
     }
 
     /// Those by which it is told how time grows: adding every image of one takes long.
     pub(super) fn growing_stores(&self) -> &'static [usize] {
-        if self.quick { &[1_000, 4_000] } else { self.stores() }
+        if self.quick { &[500, 2_000] } else { self.stores() }
     }
 
     /// The image of 8 layers.

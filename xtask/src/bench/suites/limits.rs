@@ -60,8 +60,10 @@ fn compress(context: &Context) -> Result<Job> {
         })
     };
     let mut job = Job::new("Compress it", Manner::Writes).reads(&big.docker);
+    job = job.with(to_file("zstd -1", "zstd", "-q -1 -T2"));
     if !context.quick {
+        job = job.with(to_file("zstd -3", "zstd", "-q -3 -T2"));
         job = job.with(to_file("pigz -1", "pigz", "-1")).with(to_file("pigz -6", "pigz", "-6"));
     }
-    Ok(job.with(to_file("zstd -1", "zstd", "-q -1 -T2")).with(to_file("zstd -3", "zstd", "-q -3 -T2")))
+    Ok(job)
 }
