@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ocirepo_tests::pages::root;
+use ocirepo_tests::snapshot::tree;
 
 const CRATES: [&str; 3] = ["crates/ocirepo-store/src", "crates/ocirepo-transfer/src", "crates/ocirepo/src"];
 
@@ -15,17 +16,6 @@ fn named() -> BTreeSet<String> {
     let is_path = |it: &&str| (it.ends_with(".rs") || it.ends_with('/')) && !it.contains('*');
     // What lies in a repository is no code.
     code.filter(is_path).filter(|it| !it.starts_with(".ocirepo")).map(str::to_owned).collect()
-}
-
-fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(dir).expect("the tree can be read") {
-        let path = entry.expect("the tree can be read").path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else {
-            found.push(path);
-        }
-    }
 }
 
 /// Where a name may stand that is said in short, in the sentence about its folder.
@@ -48,8 +38,11 @@ fn what_the_map_names_is_there() {
 fn every_source_file_has_a_place_on_the_map() {
     let named = named();
     let places: Vec<PathBuf> = named.iter().flat_map(|name| places_of(name)).collect();
-    let mut files = Vec::new();
-    CRATES.iter().for_each(|sources_of| sources(&root().join(sources_of), &mut files));
+    let sources = |of: &&str| {
+        let dir = root().join(of);
+        tree(&dir).into_keys().filter(|path| path.ends_with(".rs")).map(move |path| dir.join(path))
+    };
+    let mut files: Vec<PathBuf> = CRATES.iter().flat_map(sources).collect();
     let is_entrance = |file: &Path| ["lib.rs", "main.rs", "mod.rs"].iter().any(|name| file.ends_with(name));
     // A folder of everything is no place.
     let is_there =
