@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use ocirepo_store::{Repository, Settings, Stop, Waiting};
+use ocirepo_store::{Repository, Settings, Stop};
 
 use crate::exit::UsageError;
 use crate::options::{Format, Global, Progress};
@@ -33,6 +33,7 @@ impl Context {
         let color = wants_color(global.color, std::io::stderr().is_terminal());
         let mut settings = Settings::default();
         settings.waiting.timeout = global.lock_timeout;
+        settings.waiting.verb = format!("ocirepo {verb}");
         if let Some(jobs) = global.jobs {
             settings.jobs = usize::from(jobs);
         }
@@ -77,15 +78,14 @@ impl Context {
         crate::logging::start(level, self.color);
     }
 
-    /// How the repository is to be opened for `verb`.
-    pub(crate) fn settings(&self, verb: &str) -> Settings {
-        let waiting = Waiting { verb: format!("ocirepo {verb}"), ..self.settings.waiting.clone() };
-        Settings { waiting, ..self.settings.clone() }
+    /// How repositories are to be opened.
+    pub(crate) fn settings(&self) -> Settings {
+        self.settings.clone()
     }
 
     /// Opens the repository, finishing what a killed command left half-way.
-    pub(crate) fn open(&self, verb: &str) -> Result<Repository> {
-        let repository = Repository::open(&self.path, self.settings(verb))?;
+    pub(crate) fn open(&self) -> Result<Repository> {
+        let repository = Repository::open(&self.path, self.settings())?;
         repository.roll_forward()?;
         Ok(repository)
     }

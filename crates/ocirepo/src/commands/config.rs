@@ -38,8 +38,8 @@ enum Setting {
     },
 }
 
-pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
-    let repository = context.open(verb)?;
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Code> {
+    let repository = context.open()?;
     let Some(Setting::RefPolicy { policy: Some(policy), dry_run }) = args.setting else {
         let policy = repository.policy(&repository.index()?)?;
         return show(policy, args.setting.is_none(), context);

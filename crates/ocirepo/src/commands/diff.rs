@@ -34,13 +34,13 @@ pub(crate) struct Args {
     to: String,
 }
 
-pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Code> {
     if args.from == "-" && args.to == "-" {
         return Err(UsageError("only one of the two can come from standard input".to_owned()).into());
     }
     let mut repository = None;
-    let from = holdings(&args.from, context, verb, &mut repository)?;
-    let to = holdings(&args.to, context, verb, &mut repository)?;
+    let from = holdings(&args.from, context, &mut repository)?;
+    let to = holdings(&args.to, context, &mut repository)?;
     let difference = diff(&from, &to);
     if context.format == Format::Json {
         render::json(&to_json(&difference))?;
@@ -65,19 +65,14 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
 }
 
 /// What a word of the command line stands for: a path that exists, else an image of the repository.
-fn holdings(
-    word: &str,
-    context: &Context,
-    verb: &str,
-    repository: &mut Option<Repository>,
-) -> Result<Holdings> {
+fn holdings(word: &str, context: &Context, repository: &mut Option<Repository>) -> Result<Holdings> {
     if word == "-" || Path::new(word).exists() {
-        return inventory::read(Path::new(word), context, verb);
+        return inventory::read(Path::new(word), context);
     }
     let no_path = || format!("there is no file or directory {word}");
     let repository = match repository {
         Some(repository) => repository,
-        None => repository.insert(context.open(verb).with_context(no_path)?),
+        None => repository.insert(context.open().with_context(no_path)?),
     };
     let document = repository.index()?;
     let found = repository.resolve(&document, word).with_context(no_path)?;

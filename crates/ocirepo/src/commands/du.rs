@@ -59,8 +59,8 @@ struct Row<'a> {
     share: Share,
 }
 
-pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
-    let repository = context.open(verb)?;
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Code> {
+    let repository = context.open()?;
     let lock = repository.lock_reading()?;
     let document = lock.index()?;
     let mut positions = BTreeSet::new();

@@ -45,11 +45,11 @@ pub(crate) struct Args {
     also_root: Vec<PathBuf>,
 }
 
-pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
-    let repository = context.open(verb)?;
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Code> {
+    let repository = context.open()?;
     for path in &args.also_root {
         // To make a mistyped path a repository, as the usual hint says, would be the wrong cure here.
-        if let Err(error @ Error::NotARepository { .. }) = Repository::open(path, context.settings(verb)) {
+        if let Err(error @ Error::NotARepository { .. }) = Repository::open(path, context.settings()) {
             return Err(UsageError(format!("--also-root: {error}; check the path")).into());
         }
     }

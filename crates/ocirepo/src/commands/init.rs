@@ -37,10 +37,10 @@ pub(crate) struct Args {
     dry_run: bool,
 }
 
-pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Code> {
     let path = args.directory.as_ref().unwrap_or(&context.path);
     let options = InitOptions { policy: args.ref_policy, adopt: args.adopt };
-    let settings = context.settings(verb);
+    let settings = context.settings();
     let has_others = std::fs::read_dir(path).is_ok_and(|mut files| files.next().is_some());
     let outcome = if args.dry_run {
         Repository::rehearse_init(path, options, settings.clone())?

@@ -35,11 +35,11 @@ pub(crate) struct Args {
     output: PathBuf,
 }
 
-pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Code> {
     context.check_output(&args.output)?;
     let holdings = match &args.source {
-        None => Holdings::of_repository(&context.open(verb)?)?,
-        Some(path) => read(path, context, verb)?,
+        None => Holdings::of_repository(&context.open()?)?,
+        Some(path) => read(path, context)?,
     };
     let blobs: Vec<(Digest, u64)> = holdings.blobs.into_iter().collect();
     let bytes = blobs.iter().fold(0_u64, |sum, (_, size)| sum.saturating_add(*size));
@@ -76,9 +76,9 @@ fn write(out: &mut impl Write, text: &[u8]) -> io::Result<Code> {
 }
 
 /// What a path holds. A repository is opened as this verb opens its own.
-pub(crate) fn read(path: &Path, context: &Context, verb: &str) -> Result<Holdings> {
+pub(crate) fn read(path: &Path, context: &Context) -> Result<Holdings> {
     if path.is_dir() {
-        return Ok(Holdings::of_repository(&Repository::open(path, context.settings(verb))?)?);
+        return Ok(Holdings::of_repository(&Repository::open(path, context.settings())?)?);
     }
     Ok(Holdings::read(&Source::parse(path), &context.reporter())?)
 }

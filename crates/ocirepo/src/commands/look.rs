@@ -77,10 +77,9 @@ pub(crate) fn view<'a>(repository: &'a Repository, document: &'a Document) -> Vi
 pub(crate) fn at_source<R>(
     source: &str,
     context: &Context,
-    verb: &str,
     look: impl FnOnce(&View<'_>) -> Result<R>,
 ) -> Result<R> {
-    if let Some(repository) = repository_at(source, context, verb) {
+    if let Some(repository) = repository_at(source, context) {
         return at_repository(&repository, look);
     }
     let parsed = Source::parse(source);
@@ -90,12 +89,12 @@ pub(crate) fn at_source<R>(
         let (document, jobs) = (&peeked.document, peeked.jobs());
         look(&View { document, documents: peeked, jobs, path, repository: None })
     };
-    peek(&parsed, &peek_options(context, verb), &context.reporter(), looked)?
+    peek(&parsed, &peek_options(context), &context.reporter(), looked)?
 }
 
 /// How archives are to be looked into.
-pub(crate) fn peek_options(context: &Context, verb: &str) -> PeekOptions {
-    let settings = context.settings(verb);
+pub(crate) fn peek_options(context: &Context) -> PeekOptions {
+    let settings = context.settings();
     let mut options = PeekOptions::new(std::env::temp_dir());
     (options.jobs, options.stop) = (settings.jobs, settings.stop);
     options
@@ -103,12 +102,12 @@ pub(crate) fn peek_options(context: &Context, verb: &str) -> PeekOptions {
 
 /// The repository in a directory. One that is an unpacked docker archive as well is looked at as what
 /// both make of it.
-pub(crate) fn repository_at(source: &str, context: &Context, verb: &str) -> Option<Repository> {
+pub(crate) fn repository_at(source: &str, context: &Context) -> Option<Repository> {
     let path = Path::new(source);
     if source == "-" || !path.is_dir() || path.join("manifest.json").exists() {
         return None;
     }
-    Repository::open(path, context.settings(verb)).ok()
+    Repository::open(path, context.settings()).ok()
 }
 
 /// The entries that a word means: a reference, or a pattern over names.

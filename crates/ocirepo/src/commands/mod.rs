@@ -28,22 +28,21 @@ use crate::options::Command;
 
 /// Runs one verb.
 pub(crate) fn run(command: &Command, context: &Context) -> Result<Code> {
-    let verb = command.verb();
     match command {
-        Command::Init(args) => init::run(args, context, verb),
-        Command::Add(args) => add::run(args, context, verb),
-        Command::Export(args) => export::run(args, context, verb),
-        Command::Inventory(args) => inventory::run(args, context, verb),
-        Command::Diff(args) => diff::run(args, context, verb),
-        Command::Ls(args) => ls::run(args, context, verb),
-        Command::Du(args) => du::run(args, context, verb),
-        Command::Inspect(args) => inspect::run(args, context, verb),
-        Command::Tag(args) => tag::run(args, context, verb),
-        Command::Rm(args) => rm::run(args, context, verb),
-        Command::Gc(args) => gc::run(args, context, verb),
-        Command::Why(args) => why::run(args, context, verb),
-        Command::Verify(args) => verify::run(args, context, verb),
-        Command::Config(args) => config::run(args, context, verb),
+        Command::Init(args) => init::run(args, context),
+        Command::Add(args) => add::run(args, context),
+        Command::Export(args) => export::run(args, context),
+        Command::Inventory(args) => inventory::run(args, context),
+        Command::Diff(args) => diff::run(args, context),
+        Command::Ls(args) => ls::run(args, context),
+        Command::Du(args) => du::run(args, context),
+        Command::Inspect(args) => inspect::run(args, context),
+        Command::Tag(args) => tag::run(args, context),
+        Command::Rm(args) => rm::run(args, context),
+        Command::Gc(args) => gc::run(args, context),
+        Command::Why(args) => why::run(args, context),
+        Command::Verify(args) => verify::run(args, context),
+        Command::Config(args) => config::run(args, context),
         Command::Completion(args) => completion::run(args),
         Command::Man(args) => man::run(args),
     }

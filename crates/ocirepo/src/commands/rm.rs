@@ -45,9 +45,9 @@ pub(crate) struct Args {
     dry_run: bool,
 }
 
-pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Code> {
     if args.pending {
-        return give_up(args, context, verb);
+        return give_up(args, context);
     }
     let mut selection =
         Selection { untagged: args.untagged, keep_referrers: args.keep_referrers, ..Selection::default() };
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
     } else {
         selection.queries.clone_from(&args.references);
     }
-    let repository = context.open(verb)?;
+    let repository = context.open()?;
     let plan = if args.dry_run {
         remove::plan(&repository, &repository.index()?, &selection)?
     } else {
@@ -109,8 +109,8 @@ fn print_json(plan: &RemovalPlan, dry_run: bool) -> Result<()> {
 }
 
 /// Gives up bundles that wait: all that were named, or none.
-fn give_up(args: &Args, context: &Context, verb: &str) -> Result<Code> {
-    let repository = context.open(verb)?;
+fn give_up(args: &Args, context: &Context) -> Result<Code> {
+    let repository = context.open()?;
     let find = |wanted: &String| find_waiting(&repository, wanted);
     let mut bundles = args.references.iter().map(find).collect::<Result<Vec<_>, _>>()?;
     bundles.sort_unstable();

@@ -32,9 +32,9 @@ pub(crate) struct Args {
     dry_run: bool,
 }
 
-pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Code> {
     let names = args.references.iter().map(|text| Name::parse(text)).collect::<Result<Vec<_>, _>>()?;
-    let repository = context.open(verb)?;
+    let repository = context.open()?;
     let policy = repository.current_policy()?;
     for (name, text) in names.iter().zip(&args.references) {
         if let Some(warning) = name.warning(policy) {

@@ -26,8 +26,8 @@ pub(crate) struct Args {
     digest: String,
 }
 
-pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
-    let repository = context.open(verb)?;
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Code> {
+    let repository = context.open()?;
     let lock = repository.lock_reading()?;
     let why = gc::why(&lock, &args.digest)?;
     if context.format == Format::Json {

@@ -157,9 +157,9 @@ impl Args {
     }
 }
 
-pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Code> {
     let jobs = args.jobs()?;
-    let repository = context.open(verb)?;
+    let repository = context.open()?;
     if let (Some(text), Some(Job { name: Some(name), .. })) = (&args.reference, jobs.first()) {
         let policy = repository.current_policy()?;
         super::tag::warn_of_bare_tag(name, text, policy, context);

@@ -24,7 +24,7 @@ pub(super) fn run(
 ) -> Result<Code> {
     let how =
         CopyOptions { copying: if args.link { Copying::Link } else { Copying::Copy }, replace: args.replace };
-    let settings = context.settings("export");
+    let settings = context.settings();
     let reporter = context.reporter();
     let target = match Repository::open(&args.output, settings.clone()) {
         Ok(target) => Some(target),

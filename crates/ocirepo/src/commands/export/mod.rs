@@ -279,13 +279,13 @@ fn names(args: &Args) -> Option<RefPolicy> {
     })
 }
 
-pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Code> {
     args.check()?;
     context.check_output(&args.output)?;
     let queries = select::read(&args.references, args.list.as_deref())?;
     let reporter = context.reporter();
     let options = args.options(&reporter)?;
-    let repository = context.open(verb)?;
+    let repository = context.open()?;
     let lock = repository.lock_reading()?;
     let document = lock.index()?;
     let wanted = select::positions(&lock, &document, &queries)?;

@@ -57,23 +57,21 @@ pub(crate) struct Args {
     platform: Option<PlatformPattern>,
 }
 
-pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Code> {
     let named = |view: &View<'_>| match &args.reference {
         Some(reference) => Ok(resolve(view.document, reference, view.path)?.positions[0]),
         None => view.only_image(),
     };
     if let Some(source) = &args.source {
-        return look::at_source(source, context, verb, |view| show(view, named(view)?, args, context));
+        return look::at_source(source, context, |view| show(view, named(view)?, args, context));
     }
     let word = args.reference.as_deref().unwrap_or("-");
-    let found = if word == "-" { Ok(None) } else { in_repository(word, context, verb) };
+    let found = if word == "-" { Ok(None) } else { in_repository(word, context) };
     match found {
         Ok(Some(Found { repository, document, position })) => {
             show(&look::view(&repository, &document), position, args, context)
         }
-        Ok(None) => {
-            look::at_source(word, context, verb, |view| show(view, view.only_image()?, args, context))
-        }
+        Ok(None) => look::at_source(word, context, |view| show(view, view.only_image()?, args, context)),
         Err(error) => Err(error),
     }
 }
@@ -87,9 +85,9 @@ struct Found {
 }
 
 /// The image of the repository, if it has it or nothing else is meant.
-fn in_repository(word: &str, context: &Context, verb: &str) -> Result<Option<Found>> {
+fn in_repository(word: &str, context: &Context) -> Result<Option<Found>> {
     let is_source = look::is_source(word);
-    let repository = match context.open(verb) {
+    let repository = match context.open() {
         Err(error) if look::is_no_repository(&error) && is_source => return Ok(None),
         opened => look::or_no_path(opened, word)?,
     };

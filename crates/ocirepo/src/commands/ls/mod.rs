@@ -97,11 +97,11 @@ struct Row {
     manifests: Vec<Manifest>,
 }
 
-pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Code> {
     if let Some(source) = &args.source {
-        return look::at_source(source, context, verb, |view| list(view, args, context));
+        return look::at_source(source, context, |view| list(view, args, context));
     }
-    let repository = context.open(verb)?;
+    let repository = context.open()?;
     if args.pending {
         return pending::list(&repository, args.digests, context);
     }

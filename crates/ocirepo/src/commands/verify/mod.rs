@@ -77,14 +77,14 @@ impl Args {
     }
 }
 
-pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Code> {
     let (sources, references): (Vec<&String>, Vec<&String>) =
         args.what.iter().partition(|word| look::is_source(word));
     args.check(&sources)?;
     let mut whole = None;
     let outcome = match (sources.as_slice(), references.first()) {
         ([], first) => {
-            let opened = context.open(verb);
+            let opened = context.open();
             let repository = match first {
                 Some(word) => look::or_no_path(opened, word)?,
                 None => opened?,
@@ -93,7 +93,7 @@ pub(crate) fn run(args: &Args, context: &Context, verb: &str) -> Result<Code> {
             whole = references.is_empty().then_some(repository);
             outcome
         }
-        (sources, None) => Outcome::of(of_sources(sources, args.quick, context, verb)?),
+        (sources, None) => Outcome::of(of_sources(sources, args.quick, context)?),
         ([source, ..], Some(reference)) => {
             let reason = format!(
                 "{source} is there as a path and {reference} is not: verify archives and images of the repository \
@@ -120,15 +120,15 @@ fn of_repository(repository: &Repository, args: &Args, context: &Context) -> Res
 }
 
 /// What is found in several sources, in their order.
-fn of_sources(sources: &[&String], quick: bool, context: &Context, verb: &str) -> Result<Report> {
+fn of_sources(sources: &[&String], quick: bool, context: &Context) -> Result<Report> {
     let mut whole = Report::default();
     for source in sources {
-        let report = match look::repository_at(source, context, verb) {
+        let report = match look::repository_at(source, context) {
             Some(repository) => {
                 verify::verify(&repository, &Options { quick, queries: Vec::new() }, &context.reporter())?
             }
             None => {
-                let options = look::peek_options(context, verb);
+                let options = look::peek_options(context);
                 verify_source(&Source::parse(source), &options, quick, &context.reporter())?
             }
         };
