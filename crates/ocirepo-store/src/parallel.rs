@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::progress::Progress;
+
 /// Fewer small items than this are not worth a thread, nor to be handed out by themselves.
 const WORTH_A_THREAD: usize = 32;
 
@@ -13,6 +15,20 @@ const MANY: usize = 1024;
 pub fn in_parallel<T: Sync, R: Send>(items: &[T], jobs: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let done = in_runs(items, jobs, |run| run.iter().map(&work).collect::<Vec<R>>());
     done.into_iter().flatten().collect()
+}
+
+/// [`in_parallel`], counting each item that is done.
+pub(crate) fn in_parallel_counted<T: Sync, R: Send>(
+    items: &[T],
+    jobs: usize,
+    progress: &dyn Progress,
+    work: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    in_parallel(items, jobs, |item| {
+        let done = work(item);
+        progress.advance(1);
+        done
+    })
 }
 
 /// Applies `work` to short runs of items on up to `jobs` threads; results are in the order of the items.

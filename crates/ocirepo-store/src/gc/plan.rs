@@ -16,7 +16,7 @@ use crate::graph::{Ancestry, BlobId, Fault, Graph, Link};
 use crate::index::commit::Snapshot;
 use crate::index::{Document, edit};
 use crate::ingest::{self, Debris};
-use crate::parallel::in_parallel;
+use crate::parallel::in_parallel_counted;
 use crate::progress::{Progress, Unit};
 use crate::remove;
 use crate::repository::{History, INDEX, Repository};
@@ -168,11 +168,8 @@ fn sort_out(
     }
     let unreached = graph.unreached();
     progress.begin("measuring garbage", Unit::Items, Some(unreached.len() as u64));
-    let stats = in_parallel(&unreached, repository.jobs(), |digest| {
-        let stat = repository.blobs().stat(digest);
-        progress.advance(1);
-        stat
-    });
+    let stat = |digest: &&Digest| repository.blobs().stat(digest);
+    let stats = in_parallel_counted(&unreached, repository.jobs(), progress, stat);
     progress.end();
     for (digest, stat) in unreached.into_iter().zip(stats) {
         let Some(stat) = stat? else { continue };

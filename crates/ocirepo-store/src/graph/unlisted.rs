@@ -14,7 +14,7 @@ use super::walk::{BlobId, Walk};
 use crate::blob::Blobs;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::parallel::in_parallel;
+use crate::parallel::in_parallel_counted;
 use crate::progress::Progress;
 
 /// A document that says it is about another one.
@@ -42,12 +42,7 @@ impl Unlisted {
         progress: &dyn Progress,
     ) -> Result<Self> {
         let mut about: HashMap<Digest, Vec<Candidate>> = HashMap::new();
-        let look = |digest: &&Digest| {
-            let found = look_into(blobs, digest);
-            progress.advance(1);
-            found
-        };
-        for found in in_parallel(unmarked, jobs, look) {
+        for found in in_parallel_counted(unmarked, jobs, progress, |digest| look_into(blobs, digest)) {
             match found {
                 Ok(Some((subject, candidate))) => about.entry(subject).or_default().push(candidate),
                 Ok(None) => {}
