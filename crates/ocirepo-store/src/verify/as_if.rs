@@ -33,12 +33,18 @@ impl<'a> AsIf<'a> {
     }
 
     /// What is seen of a blob whose place would be another; `None` for all others.
-    pub(super) fn state_of(&self, digest: &Digest) -> Option<State> {
+    fn state_of(&self, digest: &Digest) -> Option<State> {
         if self.aside.contains(digest) {
             return Some(State::default());
         }
         let size = self.placed.get(digest)?;
         Some(State { size: Some(*size), hashes_to: Some(digest.clone()), error: None })
+    }
+
+    /// Every blob whose place would be another, and what is seen of it.
+    pub(super) fn states(&self) -> impl Iterator<Item = (Digest, State)> {
+        let all: BTreeSet<&Digest> = self.placed.keys().chain(self.aside).collect();
+        all.into_iter().filter_map(|digest| Some((digest.clone(), self.state_of(digest)?)))
     }
 
     /// Lists what would be there, given what is.

@@ -129,9 +129,7 @@ impl<'r> Verification<'r> {
 
         let mut blobs: BTreeSet<Digest> = listing.blobs.iter().cloned().collect();
         blobs.extend(graph.blobs().map(|(_, blob)| blob.digest.clone()));
-        let assumed: Vec<(Digest, State)> =
-            blobs.iter().filter_map(|digest| Some((digest.clone(), as_if.state_of(digest)?))).collect();
-        blobs.retain(|digest| as_if.state_of(digest).is_none());
+        let assumed = as_if.states().filter(|(digest, _)| blobs.remove(digest)).collect::<Vec<_>>();
         self.seen.look_at(repository, blobs, !self.options.quick, progress);
         self.seen.state.extend(assumed);
         let state = &self.seen.state;
