@@ -34,9 +34,7 @@ impl<R: Read> VerifiedReader<R> {
         }
         self
     }
-}
 
-impl<R: Read> VerifiedReader<R> {
     /// Gives what comes next to `sink`: `most` bytes or some large piece of them, and nothing at the end.
     /// Cheaper than to read, as what is hashed on another thread need not be copied for it.
     ///
