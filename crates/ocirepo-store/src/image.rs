@@ -73,30 +73,36 @@ impl Image {
     /// Looks at what an entry describes. Never fails: what cannot be read makes it incomplete.
     #[must_use]
     pub fn of(documents: &dyn Documents, entry: &Entry) -> Self {
-        let mut image = Self { is_complete: true, ..Self::default() };
+        Self::look(documents, entry, false)
+    }
+
+    /// [`Image::of`] for a child of an index, whose manifest may be absent.
+    #[must_use]
+    pub fn of_child(documents: &dyn Documents, entry: &Entry) -> Self {
+        Self::look(documents, entry, true)
+    }
+
+    fn look(documents: &dyn Documents, entry: &Entry, is_child: bool) -> Self {
+        let mut image = Self::default();
         match entry.descriptor() {
-            Ok(descriptor) => image.follow(documents, descriptor),
-            Err(reason) => {
-                image.is_complete = false;
-                image.problem = Some(reason.to_owned());
-            }
+            Ok(descriptor) => image.follow(documents, descriptor, is_child),
+            Err(reason) => image.problem = Some(reason.to_owned()),
         }
+        image.is_complete = image.absent == 0 && !image.lacks_parts && image.problem.is_none();
         image
     }
 
-    fn follow(&mut self, documents: &dyn Documents, root: &Descriptor) {
+    fn follow(&mut self, documents: &dyn Documents, root: &Descriptor, is_child: bool) {
         let mut seen: HashSet<(Digest, Class)> = HashSet::new();
         let mut sized: HashSet<Digest> = HashSet::new();
-        let mut open = vec![(root.clone(), Class::of(&root.media_type), false)];
+        let mut open = vec![(root.clone(), Class::of(&root.media_type), is_child)];
         while let Some((descriptor, class, is_child)) = open.pop() {
             if !seen.insert((descriptor.digest.clone(), class)) {
                 continue;
             }
             self.count(&descriptor, &mut sized);
             if !class.is_document() {
-                let is_lacking = !is_present(documents, &descriptor) && !descriptor.may_be_absent();
-                self.is_complete &= !is_lacking;
-                self.lacks_parts |= is_lacking;
+                self.lacks_parts |= !is_present(documents, &descriptor) && !descriptor.may_be_absent();
                 continue;
             }
             let node = self.read(documents, &descriptor, class, is_child);
@@ -145,7 +151,6 @@ impl Image {
             Loaded::Content(bytes) => Node::parse(&bytes, class),
             Loaded::Data => return Some(Node { edges: Vec::new(), artifact_type: None }),
             Loaded::Missing if is_child => {
-                self.is_complete = false;
                 self.absent += 1;
                 return None;
             }
@@ -154,7 +159,6 @@ impl Image {
         };
         outcome
             .map_err(|reason| {
-                self.is_complete = false;
                 self.problem.get_or_insert_with(|| format!("{}: {reason}", descriptor.digest));
             })
             .ok()

@@ -34,14 +34,13 @@ pub(super) fn keep(
     image.manifests.retain(fits);
     // Sizes and completeness are those of the part then.
     Ok(match image.manifests.as_slice() {
-        [Manifest { descriptor: it, platform, is_present, .. }] => {
+        [Manifest { descriptor: it, platform, .. }] => {
             let part = Entry::for_descriptor(&it.media_type, &it.digest, it.size, platform.as_ref());
-            let mut part = Image::of(documents, &part);
-            if !is_present && image.problem.is_none() {
-                // As a part of this image it may be absent.
-                (part.absent, part.problem) = (1, None);
+            // Of what is missing, only what is no problem for the image is a child of it.
+            match image.problem {
+                None => Image::of_child(documents, &part),
+                Some(_) => Image::of(documents, &part),
             }
-            part
         }
         manifests => {
             image.absent = manifests.iter().filter(|manifest| !manifest.is_present).count();
