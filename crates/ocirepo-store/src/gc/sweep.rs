@@ -24,6 +24,10 @@ pub struct Swept {
     pub debris: Amount,
 }
 
+/// So many removals wait for the disk at once for each thread that may work: an unlink on a file
+/// system that discards what it frees returns only when the disk has, and disks take many at once.
+const WAITING_PER_JOB: usize = 8;
+
 /// So often is a plan made anew because another tool changed index.json meanwhile.
 const ATTEMPTS: usize = 10;
 
@@ -91,7 +95,7 @@ impl Plan {
             let Some(dir) = repository.blobs().dir(blob.digest.algorithm_name())? else { return Ok(false) };
             dir.unlink(blob.digest.encoded())
         };
-        let removed = in_runs(&self.garbage, repository.jobs(), |run| {
+        let removed = in_runs(&self.garbage, repository.jobs().saturating_mul(WAITING_PER_JOB), |run| {
             let removed: Vec<Result<bool>> = run.iter().map(remove).collect();
             progress.advance(run.len() as u64);
             removed
