@@ -1,7 +1,15 @@
 //! Doing one thing to many items on a few scoped threads.
+//!
+//! Work that computes runs on as many threads as it may: [`on_threads`], [`largest_first`]. Small
+//! looks at the disk run on as many as keep that many processors busy: [`in_parallel`].
 
 use std::cmp::Reverse;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
 
 use crate::progress::Progress;
 
@@ -11,7 +19,16 @@ const WORTH_A_THREAD: usize = 32;
 /// A thread takes about as long to start as it does to look at so many entries of index.json.
 const MANY: usize = 1024;
 
-/// Applies `work` to every item on up to `jobs` threads; results are in the order of the items.
+/// Where threads wait for the disk, there come to be so many for each that may work. A disk answers
+/// many at once, and each of a lone pair of threads waits for its own answer.
+const MOST_PER_JOB: usize = 8;
+
+/// So often is looked whether threads wait.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Applies `work`, which looks at the disk, to every item; results are in the order of the items. It
+/// begins with `jobs` threads. There come to be up to 8 for each of them while they wait more than
+/// they work, as on a disk whose content is not in memory.
 pub fn in_parallel<T: Sync, R: Send>(items: &[T], jobs: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let done = in_runs(items, jobs, |run| run.iter().map(&work).collect::<Vec<R>>());
     done.into_iter().flatten().collect()
@@ -31,10 +48,12 @@ pub(crate) fn in_parallel_counted<T: Sync, R: Send>(
     })
 }
 
-/// Applies `work` to short runs of items on up to `jobs` threads; results are in the order of the items.
+/// [`in_parallel`], by short runs of items.
 pub(crate) fn in_runs<T: Sync, R: Send>(items: &[T], jobs: usize, work: impl Fn(&[T]) -> R + Sync) -> Vec<R> {
     let runs: Vec<&[T]> = items.chunks(WORTH_A_THREAD).collect();
-    on_threads(&runs, jobs.min(items.len() / WORTH_A_THREAD), |run| work(run))
+    let worth = items.len() / WORTH_A_THREAD;
+    let most = jobs.saturating_mul(MOST_PER_JOB).min(worth);
+    spread(&runs, Threads { first: jobs.min(worth), most }, |run| work(run))
 }
 
 /// Applies a little work to each of very many items, a long stretch of them on each of up to `jobs`
@@ -63,11 +82,21 @@ pub(crate) fn in_stretches<T: Sync, R: Send>(
 /// there are; results are in the order of the items.
 pub fn on_threads<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let threads = threads.min(items.len());
-    if threads < 2 {
+    spread(items, Threads { first: threads, most: threads }, work)
+}
+
+/// How many threads there are at first, and may come to be.
+struct Threads {
+    first: usize,
+    most: usize,
+}
+
+fn spread<T: Sync, R: Send>(items: &[T], threads: Threads, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    if threads.most < 2 {
         return items.iter().map(work).collect();
     }
     let next = AtomicUsize::new(0);
-    let run = || {
+    let run = |_ended: Ended| {
         let mut done = Vec::new();
         loop {
             let n = next.fetch_add(1, Ordering::Relaxed);
@@ -75,14 +104,68 @@ pub fn on_threads<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&
             done.push((n, work(item)));
         }
     };
+    let run = &run;
     let done: Vec<(usize, R)> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        let (ended, an_end) = mpsc::channel();
+        let start = || {
+            let ended = Ended(ended.clone());
+            scope.spawn(move || run(ended))
+        };
+        let mut workers: Vec<_> = (0..threads.first.max(1)).map(|_| start()).collect();
+        // Where one has found nothing left to do, another would not either.
+        let mut watch = Watch::start();
+        while workers.len() < threads.most && an_end.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+            if watch.busy() < threads.first as f64 * ENOUGH {
+                let more = workers.len().min(threads.most - workers.len());
+                workers.extend((0..more).map(|_| start()));
+            }
+        }
         workers
             .into_iter()
             .flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
     });
     in_order(done)
+}
+
+/// Tells that a thread ends, also by a panic.
+struct Ended(Sender<()>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // Nobody listens when there are enough threads.
+        let _ = self.0.send(());
+    }
+}
+
+/// A processor that is used for so much of the time is busy.
+const ENOUGH: f64 = 0.7;
+
+/// Sees how many processors this process keeps busy.
+struct Watch {
+    at: Instant,
+    used: Duration,
+}
+
+impl Watch {
+    fn start() -> Self {
+        Self { at: Instant::now(), used: used() }
+    }
+
+    /// How many were busy since this was asked last.
+    fn busy(&mut self) -> f64 {
+        let now = Self::start();
+        let busy = now.used.saturating_sub(self.used).as_secs_f64() / (now.at - self.at).as_secs_f64();
+        *self = now;
+        busy
+    }
+}
+
+/// The time that processors have spent on this process; none where that cannot be told, as if all waited.
+fn used() -> Duration {
+    let micros = getrusage(UsageWho::RUSAGE_SELF)
+        .map_or(0, |usage| (usage.user_time() + usage.system_time()).num_microseconds());
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
 /// [`on_threads`], with the largest items first, so that no thread is left with one at the end.
@@ -101,4 +184,55 @@ pub fn largest_first<T: Sync, R: Send>(
 fn in_order<R>(mut done: Vec<(usize, R)>) -> Vec<R> {
     done.sort_unstable_by_key(|(n, _)| *n);
     done.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many items were worked on at once at most.
+    #[derive(Default)]
+    struct AtOnce {
+        now: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    impl AtOnce {
+        fn count(&self, work: impl FnOnce()) {
+            self.most.fetch_max(self.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            work();
+            self.now.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn work_that_waits_gets_more_threads_and_stays_in_order() {
+        let items: Vec<usize> = (0..2000).collect();
+        let at_once = AtOnce::default();
+        let done = in_parallel(&items, 2, |&n| {
+            at_once.count(|| std::thread::sleep(Duration::from_millis(1)));
+            n
+        });
+        assert_eq!(done, items);
+        let most = at_once.most.into_inner();
+        assert!((3..=2 * MOST_PER_JOB).contains(&most), "{most} at once");
+    }
+
+    #[test]
+    fn work_that_computes_gets_the_threads_it_asked_for() {
+        let items: Vec<usize> = (0..64).collect();
+        let at_once = AtOnce::default();
+        let done = on_threads(&items, 2, |&n| {
+            at_once.count(|| std::thread::sleep(Duration::from_millis(1)));
+            n
+        });
+        assert_eq!((done, at_once.most.into_inner()), (items, 2));
+    }
+
+    #[test]
+    #[should_panic(expected = "this very item")]
+    fn a_panic_is_passed_on() {
+        let items: Vec<usize> = (0..2000).collect();
+        in_parallel(&items, 2, |&n| assert!(n != 1000, "this very item"));
+    }
 }

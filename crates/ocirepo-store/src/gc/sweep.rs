@@ -24,10 +24,6 @@ pub struct Swept {
     pub debris: Amount,
 }
 
-/// So many removals wait for the disk at once for each thread that may work: an unlink on a file
-/// system that discards what it frees returns only when the disk has, and disks take many at once.
-const WAITING_PER_JOB: usize = 8;
-
 /// So often is a plan made anew because another tool changed index.json meanwhile.
 const ATTEMPTS: usize = 10;
 
@@ -90,12 +86,13 @@ impl Plan {
         }
         progress.begin("sweeping", Unit::Items, Some(self.garbage.len() as u64));
         let mut algorithms = BTreeSet::new();
-        // Names go one at a time, but the file system frees what was behind them side by side.
+        // Names go one at a time, but the file system frees what was behind them side by side; and one
+        // that discards what it frees returns only when the disk has.
         let remove = |blob: &Garbage| -> Result<bool> {
             let Some(dir) = repository.blobs().dir(blob.digest.algorithm_name())? else { return Ok(false) };
             dir.unlink(blob.digest.encoded())
         };
-        let removed = in_runs(&self.garbage, repository.jobs().saturating_mul(WAITING_PER_JOB), |run| {
+        let removed = in_runs(&self.garbage, repository.jobs(), |run| {
             let removed: Vec<Result<bool>> = run.iter().map(remove).collect();
             progress.advance(run.len() as u64);
             removed
