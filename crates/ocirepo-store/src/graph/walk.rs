@@ -391,6 +391,10 @@ impl<'a> Walk<'a> {
         if let Some(parent) = parent.map(|parent| (parent, link))
             && blob.parents.last() != Some(&parent)
         {
+            if blob.parents.is_empty() {
+                // Most have one, and there are very many.
+                blob.parents.reserve_exact(1);
+            }
             blob.parents.push(parent);
         }
         self.schedule(id, class, size, embedded);
