@@ -72,6 +72,10 @@ fn bash_completes_verbs_options_and_their_words() {
     assert_eq!(complete(&["ocirepo", "ex"]), "export");
     assert_eq!(complete(&["ocirepo", "export", "--volume"]), "--volume-size");
     assert_eq!(complete(&["ocirepo", "export", "--type", "hy"]), "hybrid");
+    // Words that may have more behind them, such as zstd:9, are completed as far as they are known.
+    assert_eq!(complete(&["ocirepo", "add", "--layers", "r"]), "reuse");
+    assert_eq!(complete(&["ocirepo", "export", "--compress", "z"]), "zstd");
+    assert_eq!(complete(&["ocirepo", "config", "ref-policy", "t"]), "tag");
 }
 
 #[test]
@@ -90,6 +94,7 @@ fn every_verb_has_a_manual_page_that_renders_and_names_every_option() {
             assert!(page.contains(&option), "{}: {option}", path.display());
         }
         assert!(page.contains(".SH EXAMPLES"), "{}", path.display());
+        assert!(page.contains(&format!("\nocirepo {verb} [OPTIONS]")), "{}", path.display());
         written.push(path);
     }
     render(&written);

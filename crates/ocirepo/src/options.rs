@@ -1,12 +1,14 @@
 //! The words of the command line: global flags, and the list of verbs.
 
-use std::ffi::OsString;
+use std::error::Error;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue};
-use clap::{Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     add, completion, config, diff, du, export, gc, init, inspect, inventory, ls, man, rm, tag, verify, why,
@@ -232,6 +234,37 @@ fn color_of(words: &[OsString]) -> ColorChoice {
     match words.windows(2).any(is_never) || words.iter().any(|word| word == "--color=never") {
         true => ColorChoice::Never,
         false => ColorChoice::Auto,
+    }
+}
+
+/// A word that `parse` takes, of which shells complete those that are `known`.
+pub(crate) fn word<T: Clone + Send + Sync + 'static, E: Into<Box<dyn Error + Send + Sync>>>(
+    known: &'static [&'static str],
+    parse: impl Fn(&str) -> Result<T, E> + Clone + Send + Sync + 'static,
+) -> impl TypedValueParser<Value = T> {
+    Word { known, parse: StringValueParser::new().try_map(move |text| parse(&text)) }
+}
+
+#[derive(Clone)]
+struct Word<P> {
+    known: &'static [&'static str],
+    parse: P,
+}
+
+impl<P: TypedValueParser> TypedValueParser for Word<P> {
+    type Value = P::Value;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<P::Value, clap::Error> {
+        self.parse.parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.known.iter().map(|known| PossibleValue::new(*known))))
     }
 }
 

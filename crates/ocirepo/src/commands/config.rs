@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::exit::Code;
-use crate::options::Format;
+use crate::options::{Format, word};
 use crate::render;
 
 /// Show or change the settings of the repository
@@ -30,7 +30,7 @@ enum Setting {
     /// when two images would get one ref.name.
     RefPolicy {
         /// full or tag
-        #[arg(value_name = "POLICY")]
+        #[arg(value_name = "POLICY", value_parser = word(&["full", "tag"], str::parse::<RefPolicy>), hide_possible_values = true)]
         policy: Option<RefPolicy>,
         /// Only show what would be rewritten
         #[arg(short = 'n', long)]

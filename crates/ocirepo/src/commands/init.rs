@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::exit::Code;
-use crate::options::Format;
+use crate::options::{Format, word};
 use crate::render;
 
 /// Make a directory a repository
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     directory: Option<PathBuf>,
     /// What org.opencontainers.image.ref.name holds: the full reference, or the tag alone
     /// [default: full]
-    #[arg(long, value_name = "full|tag")]
+    #[arg(long, value_name = "full|tag", value_parser = word(&["full", "tag"], str::parse::<RefPolicy>), hide_possible_values = true)]
     ref_policy: Option<RefPolicy>,
     /// Take over blobs that lie there without index.json or oci-layout. Every image among them is
     /// listed, without a name

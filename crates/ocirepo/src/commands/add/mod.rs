@@ -16,6 +16,7 @@ use ocirepo_transfer::{
 
 use crate::context::Context;
 use crate::exit::{self, Code, UsageError};
+use crate::options::word;
 use jobs::Job;
 use report::Report;
 
@@ -91,7 +92,14 @@ struct ImageArgs {
 struct LayerArgs {
     /// keep; gzip or zstd, also with a level such as zstd:9; or reuse: the same layer that is there in
     /// another compression. All but keep may change the digest of an image
-    #[arg(long, value_name = "HOW", default_value = "keep", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "keep",
+        hide_default_value = true,
+        value_parser = word(&["keep", "gzip", "zstd", "reuse"], str::parse::<Layers>),
+        hide_possible_values = true
+    )]
     layers: Layers,
     /// Take layers that a docker archive leaves out from the repository, by their diffID
     #[arg(long)]

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::exit::{Code, UsageError};
-use crate::options::Format;
+use crate::options::{Format, word};
 use crate::render;
 use output::{Output, Written};
 
@@ -79,10 +79,10 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "WHAT")]
     names: Option<Names>,
     /// How layers are compressed in a docker archive: raw, gzip or zstd, also with a level such as zstd:9
-    #[arg(long, value_name = "HOW", value_parser = parse_layers)]
+    #[arg(long, value_name = "HOW", value_parser = word(&["raw", "gzip", "zstd"], parse_layers), hide_possible_values = true)]
     layers: Option<LayerForm>,
     /// Compress the archive: none, gzip or zstd, also with a level
-    #[arg(long, value_name = "HOW", default_value = "none", value_parser = parse_compress)]
+    #[arg(long, value_name = "HOW", default_value = "none", value_parser = word(&["none", "gzip", "zstd"], parse_compress), hide_possible_values = true)]
     compress: Compress,
     /// Leave out what the receiver has: an inventory, a repository or a bundle; may be repeated
     #[arg(long, value_name = "FILE|REPO|BUNDLE")]

@@ -59,7 +59,11 @@ fn row(arg: &Arg) -> String {
     }
     let help = arg.get_long_help().or_else(|| arg.get_help()).map(ToString::to_string);
     let mut cell = vec![text(&help.unwrap_or_default())];
-    for value in arg.get_possible_values().iter().filter(|value| takes_value && !value.is_hide_set()) {
+    for value in arg
+        .get_possible_values()
+        .iter()
+        .filter(|value| takes_value && !arg.is_hide_possible_values_set() && !value.is_hide_set())
+    {
         let help = value.get_help().map(|help| format!(": {}", text(&help.to_string())));
         cell.push(format!("`{}`{}", value.get_name(), help.unwrap_or_default()));
     }

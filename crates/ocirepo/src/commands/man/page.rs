@@ -14,7 +14,20 @@ use super::parts;
 /// The page of a command that was built.
 pub(super) fn page(command: &Command) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
-    Man::new(command.clone().after_help(Resettable::Reset)).render(&mut page)?;
+    // The examples come line by line below.
+    let man = Man::new(command.clone().after_help(Resettable::Reset));
+    let man = man.source(format!("ocirepo {}", env!("CARGO_PKG_VERSION")));
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    // As --help has it: a list of all options without what they take tells nobody how to call the verb.
+    let usage = command.clone().render_usage().to_string();
+    let usage = roman(usage.trim_start_matches("Usage: ").trim());
+    Roff::new().control("SH", ["SYNOPSIS"]).text([usage]).to_writer(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
+    }
     for (title, lines) in parts(command) {
         let mut roff = Roff::new();
         roff.control("SH", [title.to_uppercase().as_str()]).control("nf", []);
