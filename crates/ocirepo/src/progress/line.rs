@@ -61,21 +61,25 @@ impl State<'_> {
         // The terminal writes `^C` behind it.
         let width = width.saturating_sub(3);
         let eta = self.eta().map_or_else(String::new, clock);
+        // What is counted in items has no rate.
+        let rate = match self.unit {
+            Unit::Bytes => format!(" {:>10}", self.rate().unwrap_or_default()),
+            Unit::Items => String::new(),
+        };
         let facts = match self.total() {
             Some(total) if width < 50 => format!("{:>3} % {eta:>7}", self.percent(total)),
             Some(total) => {
                 let amounts = format!("{}/{}", self.amount(self.done), self.amount(total));
-                let rate = self.rate().unwrap_or_default();
-                format!("{:>3} % {amounts:>17} {rate:>10} {eta:>7}", self.percent(total))
+                format!("{:>3} % {amounts:>17}{rate} {eta:>7}", self.percent(total))
             }
             None => {
                 let amount = if self.done > 0 { self.amount(self.done) } else { String::new() };
-                let (rate, elapsed) = (self.rate().unwrap_or_default(), clock(self.elapsed.as_secs()));
-                format!("{amount:>8} {rate:>10} {elapsed:>7}")
+                format!("{amount:>8}{rate} {:>7}", clock(self.elapsed.as_secs()))
             }
         };
         let room = width.saturating_sub(facts.width() + 1);
-        let for_item = if room >= 2 * ITEM - 6 { ITEM + 1 } else { 0 };
+        let has_item = self.unit == Unit::Bytes || !self.items.is_empty();
+        let for_item = if has_item && room >= 2 * ITEM - 6 { ITEM + 1 } else { 0 };
         let task = fit_task(&safe(self.task), (room - for_item).min(60));
         let mut left = room - task.width();
         let mut line = format!("{task} {facts}");
@@ -213,6 +217,14 @@ mod tests {
             let percent = |bar: String| bar.find(" % ").unwrap();
             assert_eq!(percent(bar(1_000, &items)), percent(bar(999_900_000, &[])), "{width}");
         }
+    }
+
+    #[test]
+    fn what_is_counted_keeps_its_verb_at_60_columns() {
+        let state = State { unit: Unit::Items, ..state("marking manifests", Some(50_000), 1_200, &[]) };
+        assert_eq!(state.bar(60), "marking manifests   2 %        1200/50000    0:01");
+        let state = State { total: None, ..state };
+        assert_eq!(state.bar(60), "marking manifests     1200    0:04");
     }
 
     #[test]
