@@ -187,8 +187,10 @@ fn a_repository_that_may_only_be_read_is_not_repaired() {
         set_modes(layout.path(), 0o555, 0o444);
         let before = Snapshot::of(layout.path());
         for args in [&["--repair-from", good][..], &["--quarantine"]] {
-            user.run(&[&["verify"], args].concat())
-                .one_clear_error(1, &["cannot repair", "cannot write to", "not permitted"]);
+            user.run(&[&["verify"], args].concat()).one_clear_error(
+                1,
+                &["cannot repair", "cannot write to", "not permitted: only the owner of"],
+            );
         }
         before.assert_same(layout.path(), "a repository that may only be read");
         set_modes(layout.path(), 0o755, 0o644);

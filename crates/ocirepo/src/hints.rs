@@ -1,6 +1,7 @@
 //! What to do about an error: one sentence with the cure, for each kind that has one.
 
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use ocirepo_store::Error as StoreError;
@@ -195,6 +196,22 @@ fn is_from_environment(path: &Path) -> bool {
     std::env::var_os("OCIREPO_DIR").is_some_and(|named| path == Path::new(&named))
 }
 
+/// What to do about what may not be written. Those who made a repository alone write to it.
+fn not_permitted_hint(error: &StoreError, repository: &Path) -> String {
+    let is_denied = |path: &Path, source: &io::Error| {
+        path.starts_with(repository) && source.kind() == io::ErrorKind::PermissionDenied
+    };
+    match (error, std::fs::metadata(repository)) {
+        (StoreError::Io { path, source, .. }, Ok(it)) if is_denied(path, source) => format!(
+            "that is not permitted: only the owner of {}, the user with the id {}, can change it; work as that user or \
+             on a copy, or check the permissions",
+            repository.display(),
+            it.uid()
+        ),
+        _ => "that is not permitted there: check the owner and the permissions, or work on a copy".to_owned(),
+    }
+}
+
 /// What to do about an error of the store, when `repository` is what -C names.
 fn store_hint(error: &StoreError, repository: &Path) -> Option<String> {
     if error.is_out_of_space() {
@@ -211,9 +228,7 @@ fn store_hint(error: &StoreError, repository: &Path) -> Option<String> {
         );
     }
     if error.is_not_writable() {
-        return Some(
-            "that is not permitted there: check the owner and the permissions, or work on a copy".to_owned(),
-        );
+        return Some(not_permitted_hint(error, repository));
     }
     Some(match error {
         StoreError::Io { action: "create", source, .. } if source.kind() == io::ErrorKind::NotFound => {
