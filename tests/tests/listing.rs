@@ -121,6 +121,21 @@ fn the_tree_shows_platforms_and_what_is_about_them() {
     assert!(text.lines().nth(5).unwrap().starts_with(&signature("      └─ ")), "{text}");
 }
 
+#[test]
+fn the_tree_shows_which_part_lacks_something() {
+    let state = shop();
+    state.layout.delete(&image("amd").layers[1].digest);
+    let rows = state.json(&["ls", "--tree", "--filter", INDEX]);
+    let of = |part: usize| {
+        let part = &rows[0]["children"][part];
+        (part["present"].as_bool().unwrap(), part["complete"].as_bool().unwrap())
+    };
+    assert_eq!((of(0), of(1)), ((true, false), (true, true)), "{rows:#}");
+    let text = state.ocirepo.run(&["ls", "--tree", "--filter", INDEX]).ok().stdout;
+    let ends = |line: usize, state: &str| text.lines().nth(line).unwrap().ends_with(state);
+    assert!(ends(1, " incomplete") && ends(2, " incomplete") && !ends(3, " incomplete"), "{text}");
+}
+
 /// What is about something by the tag of its digest, even each about the other, is shown, and once.
 #[test]
 fn tags_made_of_digests_are_referrers_and_a_ring_of_them_ends() {

@@ -172,7 +172,7 @@ fn a_hybrid_bundle_lists_its_artifacts_too_and_an_image_of_it_is_inspected() {
     assert_eq!((&app["reference"], &app["complete"]), (&json!(APP), &json!(true)));
     assert_eq!(app["digest"], listed[0]["digest"]);
     inspect(&["gone:1", "--in", &file]).fails_with(3);
-    inspect(&[&file]).fails_with(2).says("--in");
+    inspect(&[&file]).fails_with(2).says("--in").says(&format!("{APP}, {SHOP}"));
     let raw = there.run(&["inspect", "--raw", "app:1", "--in", &file]).ok();
     assert_eq!(digest::sha256(&raw.bytes), app["digest"].as_str().unwrap());
     assert_eq!(errors(&there.verify(&file, 0)), BTreeSet::new());
@@ -235,6 +235,10 @@ fn a_delta_is_incomplete_and_sound() {
     let rows = output.any_json();
     assert_eq!(rows.as_array().map(Vec::len), Some(3), "{rows:#}");
     assert!(rows.as_array().unwrap().iter().any(|row| row["reference"] == SHOP && row["complete"] == false));
+    let lacking = rows.as_array().unwrap().iter().filter(|row| row["complete"] == false).count();
+    let text = there.run(&["ls", &file]).ok().stdout;
+    let with_base = text.lines().filter(|line| line.ends_with(" its base")).count();
+    assert_eq!(with_base, lacking, "{text}");
     let report = there.verify(&file, 0);
     let required = delta.document(TOC)["required"].as_array().unwrap().clone();
     let notes = report["findings"].as_array().unwrap().iter().filter(|note| note["kind"] == "required");

@@ -1,13 +1,14 @@
 //! What a verb looks at that only reads: the repository, or an archive where it lies.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use anyhow::Result;
-use ocirepo_store::Repository;
-use ocirepo_store::graph::{Documents, Graph, Referrers, walk};
+use ocirepo_store::graph::{Documents, Graph, Loaded, Referrers, Wanted, walk};
+use ocirepo_store::image::Image;
 use ocirepo_store::index::{Document, Entry};
 use ocirepo_store::name::Pattern;
+use ocirepo_store::{Digest, Repository};
 use ocirepo_transfer::{PeekOptions, Peeked, PeekedVolume, Source, peek};
 
 use crate::context::Context;
@@ -22,6 +23,24 @@ pub(crate) struct View<'a> {
     /// What to call it in messages.
     pub(crate) path: &'a Path,
     repository: Option<&'a Repository>,
+    /// What a delta leaves to its receiver: the size of each blob.
+    base: HashMap<Digest, u64>,
+}
+
+/// What a receiver has of the images of a delta: what it brings, and what is left to him.
+struct Received<'a> {
+    delta: &'a dyn Documents,
+    base: &'a HashMap<Digest, u64>,
+}
+
+impl Documents for Received<'_> {
+    fn load(&self, wanted: &Wanted<'_>) -> Loaded {
+        self.delta.load(wanted)
+    }
+
+    fn blob_size(&self, digest: &Digest) -> ocirepo_store::Result<Option<u64>> {
+        Ok(self.delta.blob_size(digest)?.or_else(|| self.base.get(digest).copied()))
+    }
 }
 
 impl View<'_> {
@@ -32,6 +51,17 @@ impl View<'_> {
             None => walk(self.documents, self.document, self.jobs),
         };
         Ok(Referrers::of(&graph, self.document))
+    }
+
+    /// What to say of an image that is not complete, if that is only because something is left to the
+    /// receiver.
+    pub(crate) fn beside_base(&self, entry: &Entry) -> Option<&'static str> {
+        let root = entry.descriptor().ok().filter(|_| !self.base.is_empty())?;
+        if self.base.get(&root.digest) == Some(&root.size) {
+            return Some("in its base");
+        }
+        let received = Received { delta: self.documents, base: &self.base };
+        Image::of(&received, entry).is_complete.then_some("complete with its base")
     }
 
     /// Where the one image stands in the index. Nameless images beside named ones are about those.
@@ -46,8 +76,17 @@ impl View<'_> {
             None => {
                 let path = render::safe(&self.path.display().to_string());
                 let images = render::count(images.len() as u64, "image");
-                let reason = format!("{path} holds {images}: name one, with `--in {path}` behind it");
-                Err(UsageError(reason).into())
+                let named: BTreeSet<_> =
+                    entries.iter().filter_map(Entry::name).map(ToString::to_string).collect();
+                let names: Vec<String> =
+                    named.iter().take(MOST_NAMED).map(|name| render::safe(name)).collect();
+                let names = match named.len() - names.len() {
+                    0 => names.join(", "),
+                    more => format!("{} and {more} more, which `ocirepo ls {path}` lists", names.join(", ")),
+                };
+                let cure = format!("name one, with `--in {path}` behind it");
+                let names = if names.is_empty() { names } else { format!(": {names}") };
+                Err(UsageError(format!("{path} holds {images}; {cure}{names}")).into())
             }
         }
     }
@@ -70,6 +109,7 @@ pub(crate) fn view<'a>(repository: &'a Repository, document: &'a Document) -> Vi
         jobs: repository.jobs(),
         path: repository.path(),
         repository: Some(repository),
+        base: HashMap::new(),
     }
 }
 
@@ -87,7 +127,8 @@ pub(crate) fn at_source<R>(
         tell(peeked, &parsed, context);
         let path = Path::new(source);
         let (document, jobs) = (&peeked.document, peeked.jobs());
-        look(&View { document, documents: peeked, jobs, path, repository: None })
+        let base = peeked.required().iter().map(|blob| (blob.digest.clone(), blob.size)).collect();
+        look(&View { document, documents: peeked, jobs, path, repository: None, base })
     };
     peek(&parsed, &peek_options(context), &context.reporter(), looked)?
 }
@@ -140,7 +181,7 @@ pub(crate) fn or_no_path(opened: Result<Repository>, word: &str) -> Result<Repos
     })
 }
 
-/// So many blobs are named.
+/// So many blobs or images are named.
 const MOST_NAMED: usize = 5;
 
 /// Says what is special about an archive.

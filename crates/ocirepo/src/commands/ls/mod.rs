@@ -24,7 +24,8 @@ use crate::render::{self, Cell, Fit, Look, Table};
 /// List the images in the repository, in the order of index.json
 ///
 /// SOURCE may be a bundle, any other archive that `ocirepo add` takes, or another repository: what it
-/// holds is listed, and nothing is added. What a bundle leaves to its receiver counts as absent.
+/// holds is listed, and nothing is added. The base of a delta is what it leaves to its receiver: its images
+/// are complete with that, or in it as a whole.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Filters:
@@ -92,6 +93,9 @@ struct Row {
     below: Option<Below>,
     #[serde(skip)]
     position: usize,
+    /// What to say of it, if all that it lacks is left to the receiver of a delta.
+    #[serde(skip)]
+    beside_base: Option<&'static str>,
     /// What the tree needs of it.
     #[serde(skip)]
     manifests: Vec<Manifest>,
@@ -131,7 +135,7 @@ fn list(view: &View<'_>, args: &Args, context: &Context) -> Result<Code> {
         entries.iter().enumerate().filter(|(_, entry)| fits(&args.filter, entry, None)).collect();
     let row = |(position, entry): &(usize, &Entry)| {
         let image = Image::of(view.documents, entry);
-        fits(&args.filter, entry, Some(&image)).then(|| row(entry, *position, image, args.tree))
+        fits(&args.filter, entry, Some(&image)).then(|| row(view, entry, *position, image, args.tree))
     };
     let is_plain = args.sort == Sort::Index && !args.names && !args.tree && context.format != Format::Json;
     if is_plain {
@@ -190,8 +194,9 @@ fn print_names(names: impl Iterator<Item = String>, context: &Context) -> Result
     Ok(Code::Ok)
 }
 
-fn row(entry: &Entry, position: usize, image: Image, is_tree: bool) -> Row {
+fn row(view: &View<'_>, entry: &Entry, position: usize, image: Image, is_tree: bool) -> Row {
     Row {
+        beside_base: if image.is_complete { None } else { view.beside_base(entry) },
         summary: Summary::of(entry, &image),
         below: None,
         position,
@@ -215,6 +220,9 @@ impl Row {
         let it = &self.summary;
         if let Some((here, all)) = it.sparse {
             return Cell::new(format!("sparse: {here} of {all} here"), Look::Doubtful);
+        }
+        if let Some(state) = self.beside_base {
+            return state.into();
         }
         let Some(problem) = &it.problem else { return state(it.complete) };
         match problem.split_once(": ") {

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use anyhow::Result;
 use ocirepo_store::Digest;
 use ocirepo_store::graph::{Class, Platform};
-use ocirepo_store::image::Manifest;
+use ocirepo_store::image::{Image, Manifest};
+use ocirepo_store::index::Entry;
 use serde::Serialize;
 
 use super::{Row, digest_cell, state};
@@ -33,6 +34,8 @@ struct Child {
     artifact_type: Option<String>,
     /// Whether its manifest is there.
     present: bool,
+    /// Whether all of it is there.
+    complete: bool,
     referrers: Vec<Attached>,
 }
 
@@ -47,14 +50,23 @@ pub(super) fn grow(view: &View<'_>, rows: &mut [Row]) -> Result<()> {
         let mut seen = HashSet::from([root.digest.clone()]);
         let is_child = |manifest: &&Manifest| manifest.descriptor.digest != root.digest;
         let manifests = row.manifests.iter().filter(is_child);
-        let children = manifests.map(|manifest| child(&about, manifest, &mut seen)).collect();
+        // Of what is complete nothing has to be looked for again.
+        let is_complete = |manifest: &Manifest| row.summary.complete || is_complete(view, manifest);
+        let child = |manifest| child(&about, manifest, is_complete(manifest), &mut seen);
+        let children = manifests.map(child).collect();
         let referrers = about.attached(&root.digest, &mut seen);
         row.below = Some(Below { children, referrers });
     }
     Ok(())
 }
 
-fn child(about: &About<'_>, manifest: &Manifest, seen: &mut HashSet<Digest>) -> Child {
+fn is_complete(view: &View<'_>, manifest: &Manifest) -> bool {
+    let it = &manifest.descriptor;
+    let part = Entry::for_descriptor(&it.media_type, &it.digest, it.size, manifest.platform.as_ref());
+    Image::of_child(view.documents, &part).is_complete
+}
+
+fn child(about: &About<'_>, manifest: &Manifest, complete: bool, seen: &mut HashSet<Digest>) -> Child {
     let descriptor = &manifest.descriptor;
     let mut sized = HashSet::new();
     let parts = manifest.config.iter().chain(&manifest.layers);
@@ -67,6 +79,7 @@ fn child(about: &About<'_>, manifest: &Manifest, seen: &mut HashSet<Digest>) -> 
         platform: manifest.platform.as_ref().map(Platform::to_string),
         artifact_type: kind(manifest).map(str::to_owned),
         present: manifest.is_present,
+        complete,
         referrers: about.attached(&descriptor.digest, seen),
     }
 }
@@ -137,7 +150,11 @@ fn draw(row: &Row, whole_digests: bool, lines: &mut Vec<Line>) {
     for child in &below.children {
         let what = child.artifact_type.as_deref().unwrap_or("image");
         let label = child.platform.clone().unwrap_or_else(|| "-".to_owned());
-        let state = if child.present { "".into() } else { Cell::new("absent", Look::Doubtful) };
+        let state = match (child.present, child.complete) {
+            (false, _) => Cell::new("absent", Look::Doubtful),
+            (true, false) => state(false),
+            (true, true) => "".into(),
+        };
         let digest = digest_cell(Some(&child.digest), whole_digests);
         let cells = [digest, render::size(child.total_size).into(), what.into(), state];
         lines.push((Branch { depth: 1, label }, cells));
