@@ -128,7 +128,13 @@ fn print_totals(usage: &Usage) -> Result<()> {
         format!("{:>9}  {}", render::size(amount.bytes), render::count(amount.blobs, "blob"))
     };
     let line = |name: &str, text: String| render::line(&format!("{name:<12}{text}"));
-    line("Sum", format!("{:>9}  if no two images shared a blob", render::size(usage.sum)))?;
+    line(
+        "Sum",
+        format!(
+            "{:>9}  if no two images shared a blob; names of one image count once",
+            render::size(usage.sum)
+        ),
+    )?;
     line("Kept", blobs(usage.kept))?;
     line("Garbage", format!("{}, freed by `ocirepo gc`", blobs(usage.garbage)))?;
     let places = [
