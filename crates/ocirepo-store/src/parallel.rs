@@ -20,36 +20,40 @@ const WORTH_A_THREAD: usize = 32;
 const MANY: usize = 1024;
 
 /// Where threads wait for the disk, there come to be so many for each that may work. A disk answers
-/// many at once, and each of a lone pair of threads waits for its own answer.
-const MOST_PER_JOB: usize = 8;
+/// many at once, and each of a lone pair of threads waits for its own answer. With more of them little is
+/// gained on a virtual disk of flash, and each takes room of its own for what it reads.
+const MOST_PER_JOB: usize = 4;
 
 /// So often is looked whether threads wait.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Applies `work`, which looks at the disk, to every item; results are in the order of the items. It
-/// begins with `jobs` threads. There come to be up to 8 for each of them while they wait more than
+/// begins with `jobs` threads. There come to be up to 4 for each of them while they wait more than
 /// they work, as on a disk whose content is not in memory.
 pub fn in_parallel<T: Sync, R: Send>(items: &[T], jobs: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let done = in_runs(items, jobs, |run| run.iter().map(&work).collect::<Vec<R>>());
-    done.into_iter().flatten().collect()
+    let runs = in_runs(items, jobs, |run| run.iter().map(&work).collect::<Vec<R>>());
+    // With room for all, and a run freed once it is taken: there may be very many.
+    let mut done = Vec::with_capacity(items.len());
+    runs.into_iter().for_each(|run| done.extend(run));
+    done
 }
 
-/// [`in_parallel`], counting each item that is done.
-pub(crate) fn in_parallel_counted<T: Sync, R: Send>(
+/// [`in_parallel`], by short runs of items, each counted when it is done: for what comes to less than a
+/// result for each item.
+pub(crate) fn in_runs_counted<T: Sync, R: Send>(
     items: &[T],
     jobs: usize,
     progress: &dyn Progress,
-    work: impl Fn(&T) -> R + Sync,
+    work: impl Fn(&[T]) -> R + Sync,
 ) -> Vec<R> {
-    in_parallel(items, jobs, |item| {
-        let done = work(item);
-        progress.advance(1);
+    in_runs(items, jobs, |run| {
+        let done = work(run);
+        progress.advance(run.len() as u64);
         done
     })
 }
 
-/// [`in_parallel`], by short runs of items.
-pub(crate) fn in_runs<T: Sync, R: Send>(items: &[T], jobs: usize, work: impl Fn(&[T]) -> R + Sync) -> Vec<R> {
+fn in_runs<T: Sync, R: Send>(items: &[T], jobs: usize, work: impl Fn(&[T]) -> R + Sync) -> Vec<R> {
     let runs: Vec<&[T]> = items.chunks(WORTH_A_THREAD).collect();
     let worth = items.len() / WORTH_A_THREAD;
     let most = jobs.saturating_mul(MOST_PER_JOB).min(worth);

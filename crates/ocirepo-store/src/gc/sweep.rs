@@ -10,7 +10,7 @@ use crate::index::edit;
 use crate::index::place;
 use crate::ingest;
 use crate::lock::Exclusive;
-use crate::parallel::in_runs;
+use crate::parallel::in_runs_counted;
 use crate::progress::{Progress, Unit};
 use crate::repository::{INDEX, Repository};
 
@@ -92,15 +92,16 @@ impl Plan {
             let Some(dir) = repository.blobs().dir(blob.digest.algorithm_name())? else { return Ok(false) };
             dir.unlink(blob.digest.encoded())
         };
-        let removed = in_runs(&self.garbage, repository.jobs(), |run| {
-            let removed: Vec<Result<bool>> = run.iter().map(remove).collect();
-            progress.advance(run.len() as u64);
-            removed
+        let runs = in_runs_counted(&self.garbage, repository.jobs(), progress, |run| {
+            run.iter().map(remove).collect::<Result<Vec<bool>>>()
         });
-        for (blob, removed) in self.garbage.iter().zip(removed.into_iter().flatten()) {
-            if removed? {
-                swept.blobs.add(blob.size);
-                algorithms.insert(blob.digest.algorithm_name());
+        let mut garbage = self.garbage.iter();
+        for run in runs {
+            for (is_removed, blob) in run?.into_iter().zip(&mut garbage) {
+                if is_removed {
+                    swept.blobs.add(blob.size);
+                    algorithms.insert(blob.digest.algorithm_name());
+                }
             }
         }
         for algorithm in algorithms {

@@ -14,7 +14,7 @@ use super::walk::{BlobId, Walk};
 use crate::blob::Blobs;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::parallel::in_parallel_counted;
+use crate::parallel::in_runs_counted;
 use crate::progress::Progress;
 
 /// A document that says it is about another one.
@@ -42,10 +42,13 @@ impl Unlisted {
         progress: &dyn Progress,
     ) -> Result<Self> {
         let mut about: HashMap<Digest, Vec<Candidate>> = HashMap::new();
-        for found in in_parallel_counted(unmarked, jobs, progress, |digest| look_into(blobs, digest)) {
+        // Most are about nothing.
+        let found = in_runs_counted(unmarked, jobs, progress, |run| -> Vec<Result<(Digest, Candidate)>> {
+            run.iter().filter_map(|digest| look_into(blobs, digest).transpose()).collect()
+        });
+        for found in found.into_iter().flatten() {
             match found {
-                Ok(Some((subject, candidate))) => about.entry(subject).or_default().push(candidate),
-                Ok(None) => {}
+                Ok((subject, candidate)) => about.entry(subject).or_default().push(candidate),
                 Err(error) => unreadable(error)?,
             }
         }

@@ -13,7 +13,7 @@ use super::media_type::Class;
 use super::node::{Edge, Link, Node};
 use crate::digest::Digest;
 use crate::index::{Document, Entry};
-use crate::parallel::in_parallel_counted;
+use crate::parallel::in_parallel;
 use crate::progress::{Progress, Silent};
 
 /// A blob in a [`Graph`].
@@ -418,9 +418,11 @@ impl<'a> Walk<'a> {
             let digest = &self.graph.blob(task.blob).digest;
             let wanted =
                 Wanted { digest, class: task.class, size: task.size, embedded: task.embedded.as_deref() };
-            Outcome::of(self.documents.load(&wanted), task.class)
+            let outcome = Outcome::of(self.documents.load(&wanted), task.class);
+            self.progress.advance(1);
+            outcome
         };
-        in_parallel_counted(wave, self.jobs, self.progress, read)
+        in_parallel(wave, self.jobs, read)
     }
 }
 
