@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Code> {
     for word in &args.references {
         positions.extend(look::entries_of(&lock, &document, word)?);
     }
-    let usage = usage(&lock, &document)?;
+    let usage = context.reporter().during("marking manifests", || usage(&lock, &document))?;
     let entries = document.entries().iter().zip(&usage.images).enumerate();
     let is_chosen = |position: &usize| args.references.is_empty() || positions.contains(position);
     let mut rows: Vec<Row<'_>> = entries
@@ -128,13 +128,7 @@ fn print_totals(usage: &Usage) -> Result<()> {
         format!("{:>9}  {}", render::size(amount.bytes), render::count(amount.blobs, "blob"))
     };
     let line = |name: &str, text: String| render::line(&format!("{name:<12}{text}"));
-    line(
-        "Sum",
-        format!(
-            "{:>9}  if no two images shared a blob; names of one image count once",
-            render::size(usage.sum)
-        ),
-    )?;
+    line("Sum", format!("{:>9}  if no two images shared a blob", render::size(usage.sum)))?;
     line("Kept", blobs(usage.kept))?;
     line("Garbage", format!("{}, freed by `ocirepo gc`", blobs(usage.garbage)))?;
     let places = [

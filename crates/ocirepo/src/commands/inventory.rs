@@ -38,7 +38,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Code> {
     context.check_output(&args.output)?;
     let holdings = match &args.source {
-        None => Holdings::of_repository(&context.open()?)?,
+        None => {
+            let repository = context.open()?;
+            context.reporter().during("marking manifests", || Holdings::of_repository(&repository))?
+        }
         Some(path) => read(path, context)?,
     };
     let blobs: Vec<(Digest, u64)> = holdings.blobs.into_iter().collect();

@@ -82,7 +82,9 @@ impl View<'_> {
                     named.iter().take(MOST_NAMED).map(|name| render::safe(name)).collect();
                 let names = match named.len() - names.len() {
                     0 => names.join(", "),
-                    more => format!("{} and {more} more, which `ocirepo ls {path}` lists", names.join(", ")),
+                    more => {
+                        format!("{} and {more} more names, which `ocirepo ls {path}` lists", names.join(", "))
+                    }
                 };
                 let cure = format!("name one, with `--in {path}` behind it");
                 let names = if names.is_empty() { names } else { format!(": {names}") };

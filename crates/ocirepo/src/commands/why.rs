@@ -29,7 +29,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Code> {
     let repository = context.open()?;
     let lock = repository.lock_reading()?;
-    let why = gc::why(&lock, &args.digest)?;
+    let why = context.reporter().during("marking manifests", || gc::why(&lock, &args.digest))?;
     if context.format == Format::Json {
         let path: Vec<_> = why
             .path

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ocirepo_store::Unit;
+use ocirepo_store::{Progress as _, Unit};
 
 use crate::options::Progress;
 use crate::{interrupt, terminal};
@@ -72,6 +72,14 @@ impl Reporter {
         };
         let (done, task) = (AtomicU64::new(0), Mutex::new(None));
         Self(Arc::new(Shared { how, done, task, begun: Condvar::new(), ticker: std::sync::Once::new() }))
+    }
+
+    /// Shows that something goes on of which nobody knows how far it is.
+    pub(crate) fn during<R>(&self, task: &str, work: impl FnOnce() -> R) -> R {
+        self.begin(task, Unit::Items, None);
+        let done = work();
+        self.end();
+        done
     }
 
     fn task(&self) -> MutexGuard<'_, Option<Task>> {

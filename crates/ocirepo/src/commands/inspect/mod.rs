@@ -128,7 +128,7 @@ fn show(view: &View<'_>, position: usize, args: &Args, context: &Context) -> Res
         };
         return print_bytes(&proven(view.documents, config, Class::Data)?);
     }
-    let output = shape::output(view, position, image)?;
+    let output = context.reporter().during("finding referrers", || shape::output(view, position, image))?;
     if context.format == Format::Json {
         render::json(&output)?;
     } else {

@@ -6,10 +6,10 @@ mod tree;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use ocirepo_store::Digest;
 use ocirepo_store::image::{Image, Manifest};
 use ocirepo_store::index::Entry;
 use ocirepo_store::parallel::in_parallel;
+use ocirepo_store::{Digest, Progress as _, Unit};
 use serde::Serialize;
 
 use self::filter::{Filter, fits};
@@ -133,8 +133,11 @@ fn list(view: &View<'_>, args: &Args, context: &Context) -> Result<Code> {
     }
     let chosen: Vec<(usize, &Entry)> =
         entries.iter().enumerate().filter(|(_, entry)| fits(&args.filter, entry, None)).collect();
+    let reporter = context.reporter();
+    reporter.begin("reading manifests", Unit::Items, Some(chosen.len() as u64));
     let row = |(position, entry): &(usize, &Entry)| {
         let image = Image::of(view.documents, entry);
+        reporter.advance(1);
         fits(&args.filter, entry, Some(&image)).then(|| row(view, entry, *position, image, args.tree))
     };
     let is_plain = args.sort == Sort::Index && !args.names && !args.tree && context.format != Format::Json;
@@ -142,12 +145,14 @@ fn list(view: &View<'_>, args: &Args, context: &Context) -> Result<Code> {
         // Of very many images nothing is kept but what is shown.
         let shown = |at: &(usize, &Entry)| row(at).map(|row| row.cells(args.digests));
         let mut cells: Vec<_> = in_parallel(&chosen, view.jobs, shown).into_iter().flatten().collect();
+        reporter.end();
         if args.reverse {
             cells.reverse();
         }
         return print_table(view, cells, context);
     }
     let mut rows: Vec<Row> = in_parallel(&chosen, view.jobs, row).into_iter().flatten().collect();
+    reporter.end();
     match args.sort {
         Sort::Index => {}
         Sort::Name => sort_by_reference(&mut rows, |row| row.summary.reference.clone()),
@@ -160,7 +165,7 @@ fn list(view: &View<'_>, args: &Args, context: &Context) -> Result<Code> {
         return print_names(rows.into_iter().filter_map(|row| row.summary.reference), context);
     }
     if args.tree {
-        tree::grow(view, &mut rows)?;
+        reporter.during("finding referrers", || tree::grow(view, &mut rows))?;
     }
     if context.format == Format::Json {
         render::json(&rows)?;
