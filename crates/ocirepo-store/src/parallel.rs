@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 
+use crate::error::Result;
 use crate::progress::Progress;
 
 /// Fewer small items than this are not worth a thread, nor to be handed out by themselves.
@@ -51,6 +52,23 @@ pub(crate) fn in_runs_counted<T: Sync, R: Send>(
         progress.advance(run.len() as u64);
         done
     })
+}
+
+/// [`in_parallel`] for work that may fail, counting what is done. The first error in the order of the items
+/// is given; of what stands behind it in its run nothing is done.
+pub(crate) fn try_in_parallel_counted<T: Sync, R: Send>(
+    items: &[T],
+    jobs: usize,
+    progress: &dyn Progress,
+    work: impl Fn(&T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    let runs =
+        in_runs_counted(items, jobs, progress, |run| run.iter().map(&work).collect::<Result<Vec<R>>>());
+    let mut done = Vec::with_capacity(items.len());
+    for run in runs {
+        done.extend(run?);
+    }
+    Ok(done)
 }
 
 fn in_runs<T: Sync, R: Send>(items: &[T], jobs: usize, work: impl Fn(&[T]) -> R + Sync) -> Vec<R> {
@@ -202,10 +220,11 @@ mod tests {
     }
 
     impl AtOnce {
-        fn count(&self, work: impl FnOnce()) {
+        fn nap(&self, item: usize) -> usize {
             self.most.fetch_max(self.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            work();
+            std::thread::sleep(Duration::from_millis(1));
             self.now.fetch_sub(1, Ordering::SeqCst);
+            item
         }
     }
 
@@ -213,10 +232,7 @@ mod tests {
     fn work_that_waits_gets_more_threads_and_stays_in_order() {
         let items: Vec<usize> = (0..2000).collect();
         let at_once = AtOnce::default();
-        let done = in_parallel(&items, 2, |&n| {
-            at_once.count(|| std::thread::sleep(Duration::from_millis(1)));
-            n
-        });
+        let done = in_parallel(&items, 2, |&item| at_once.nap(item));
         assert_eq!(done, items);
         let most = at_once.most.into_inner();
         assert!((3..=2 * MOST_PER_JOB).contains(&most), "{most} at once");
@@ -226,10 +242,7 @@ mod tests {
     fn work_that_computes_gets_the_threads_it_asked_for() {
         let items: Vec<usize> = (0..64).collect();
         let at_once = AtOnce::default();
-        let done = on_threads(&items, 2, |&n| {
-            at_once.count(|| std::thread::sleep(Duration::from_millis(1)));
-            n
-        });
+        let done = on_threads(&items, 2, |&item| at_once.nap(item));
         assert_eq!((done, at_once.most.into_inner()), (items, 2));
     }
 

@@ -16,7 +16,7 @@ use crate::graph::{Ancestry, BlobId, Fault, Graph, Link};
 use crate::index::commit::Snapshot;
 use crate::index::{Document, edit};
 use crate::ingest::{self, Debris};
-use crate::parallel::in_runs_counted;
+use crate::parallel::try_in_parallel_counted;
 use crate::progress::{Progress, Unit};
 use crate::remove;
 use crate::repository::{History, INDEX, Repository};
@@ -172,21 +172,16 @@ fn sort_out(
         let stat = repository.blobs().stat(digest)?;
         Ok(stat.map(|stat| Measured { size: stat.size, is_young: is_young(&stat, options) }))
     };
-    let runs = in_runs_counted(&unreached, repository.jobs(), progress, |run| {
-        run.iter().map(measure).collect::<Result<Vec<Option<Measured>>>>()
-    });
+    let measured = try_in_parallel_counted(&unreached, repository.jobs(), progress, measure);
     progress.end();
-    let mut unreached = unreached.into_iter();
-    for run in runs {
-        for (found, digest) in run?.into_iter().zip(&mut unreached) {
-            let Some(Measured { size, is_young }) = found else { continue };
-            if needed.contains(digest) {
-                plan.kept.add(size);
-            } else if is_young {
-                plan.spared.add(size);
-            } else {
-                plan.garbage.push(Garbage { digest: digest.clone(), size });
-            }
+    for (digest, found) in unreached.into_iter().zip(measured?) {
+        let Some(Measured { size, is_young }) = found else { continue };
+        if needed.contains(digest) {
+            plan.kept.add(size);
+        } else if is_young {
+            plan.spared.add(size);
+        } else {
+            plan.garbage.push(Garbage { digest: digest.clone(), size });
         }
     }
     plan.garbage.sort_unstable_by(|a, b| a.digest.cmp(&b.digest));

@@ -10,7 +10,7 @@ use crate::index::edit;
 use crate::index::place;
 use crate::ingest;
 use crate::lock::Exclusive;
-use crate::parallel::in_runs_counted;
+use crate::parallel::try_in_parallel_counted;
 use crate::progress::{Progress, Unit};
 use crate::repository::{INDEX, Repository};
 
@@ -92,16 +92,11 @@ impl Plan {
             let Some(dir) = repository.blobs().dir(blob.digest.algorithm_name())? else { return Ok(false) };
             dir.unlink(blob.digest.encoded())
         };
-        let runs = in_runs_counted(&self.garbage, repository.jobs(), progress, |run| {
-            run.iter().map(remove).collect::<Result<Vec<bool>>>()
-        });
-        let mut garbage = self.garbage.iter();
-        for run in runs {
-            for (is_removed, blob) in run?.into_iter().zip(&mut garbage) {
-                if is_removed {
-                    swept.blobs.add(blob.size);
-                    algorithms.insert(blob.digest.algorithm_name());
-                }
+        let removed = try_in_parallel_counted(&self.garbage, repository.jobs(), progress, remove)?;
+        for (blob, is_removed) in self.garbage.iter().zip(removed) {
+            if is_removed {
+                swept.blobs.add(blob.size);
+                algorithms.insert(blob.digest.algorithm_name());
             }
         }
         for algorithm in algorithms {
