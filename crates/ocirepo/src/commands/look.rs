@@ -76,16 +76,15 @@ impl View<'_> {
             None => {
                 let path = render::safe(&self.path.display().to_string());
                 let images = render::count(images.len() as u64, "image");
-                let named: BTreeSet<_> =
-                    entries.iter().filter_map(Entry::name).map(ToString::to_string).collect();
-                let names: Vec<String> =
-                    named.iter().take(MOST_NAMED).map(|name| render::safe(name)).collect();
-                let names = match named.len() - names.len() {
-                    0 => names.join(", "),
-                    more => {
-                        format!("{} and {more} more names, which `ocirepo ls {path}` lists", names.join(", "))
-                    }
-                };
+                let named: BTreeSet<_> = entries
+                    .iter()
+                    .filter_map(Entry::name)
+                    .map(|name| render::safe(&name.to_string()))
+                    .collect();
+                let mut names = some_of(named.iter().map(String::as_str));
+                if named.len() > MOST_NAMED {
+                    names = format!("{names} names, which `ocirepo ls {path}` lists");
+                }
                 let cure = format!("name one, with `--in {path}` behind it");
                 let names = if names.is_empty() { names } else { format!(": {names}") };
                 Err(UsageError(format!("{path} holds {images}; {cure}{names}")).into())
@@ -186,6 +185,13 @@ pub(crate) fn or_no_path(opened: Result<Repository>, word: &str) -> Result<Repos
 /// So many blobs or images are named.
 const MOST_NAMED: usize = 5;
 
+/// The first of many: `a, b and 3 more`.
+fn some_of<'n>(all: impl ExactSizeIterator<Item = &'n str>) -> String {
+    let more = all.len().saturating_sub(MOST_NAMED);
+    let named = all.take(MOST_NAMED).collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{named} and {more} more") } else { named }
+}
+
 /// Says what is special about an archive.
 fn tell(peeked: &Peeked<'_>, source: &Source, context: &Context) {
     for warning in &peeked.warnings {
@@ -199,13 +205,10 @@ fn tell(peeked: &Peeked<'_>, source: &Source, context: &Context) {
     if !required.is_empty() {
         let blobs = render::count(required.len() as u64, "blob");
         let bytes = required.iter().fold(0_u64, |sum, blob| sum.saturating_add(blob.size));
-        let named: Vec<&str> = required.iter().take(MOST_NAMED).map(|blob| blob.digest.as_str()).collect();
-        let more = required.len() - named.len();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         context.say(&format!(
-            "{source} leaves {blobs} ({}) to its receiver: {}{more}",
+            "{source} leaves {blobs} ({}) to its receiver: {}",
             render::size(bytes),
-            named.join(", ")
+            some_of(required.iter().map(|blob| blob.digest.as_str()))
         ));
     }
 }

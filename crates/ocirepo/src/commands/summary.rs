@@ -1,7 +1,7 @@
 //! What `ls` and `inspect` tell alike of an entry, as JSON has it; and what tables show of it.
 
 use ocirepo_store::graph::Platform;
-use ocirepo_store::image::Image;
+use ocirepo_store::image::{Image, Manifest};
 use ocirepo_store::index::Entry;
 use serde::Serialize;
 
@@ -44,6 +44,12 @@ impl Summary {
             problem: image.problem.clone(),
         }
     }
+}
+
+/// A part of an index, as an entry of its own.
+pub(super) fn entry_of(manifest: &Manifest) -> Entry {
+    let it = &manifest.descriptor;
+    Entry::for_descriptor(&it.media_type, &it.digest, it.size, manifest.platform.as_ref())
 }
 
 /// The name of an entry.

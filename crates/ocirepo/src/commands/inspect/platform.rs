@@ -3,9 +3,9 @@
 use anyhow::Result;
 use ocirepo_store::graph::{Documents, Platform};
 use ocirepo_store::image::{Image, Manifest};
-use ocirepo_store::index::Entry;
 use ocirepo_transfer::PlatformPattern;
 
+use crate::commands::summary::entry_of;
 use crate::exit::UsageError;
 
 /// The architecture of this machine as Go spells it, where that is not what the pattern reads anyway. What runs in
@@ -34,8 +34,8 @@ pub(super) fn keep(
     image.manifests.retain(fits);
     // Sizes and completeness are those of the part then.
     Ok(match image.manifests.as_slice() {
-        [Manifest { descriptor: it, platform, .. }] => {
-            let part = Entry::for_descriptor(&it.media_type, &it.digest, it.size, platform.as_ref());
+        [manifest] => {
+            let part = entry_of(manifest);
             // Of what is missing, only what is no problem for the image is a child of it.
             match image.problem {
                 None => Image::of_child(documents, &part),

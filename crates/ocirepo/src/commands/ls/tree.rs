@@ -6,12 +6,12 @@ use anyhow::Result;
 use ocirepo_store::Digest;
 use ocirepo_store::graph::{Class, Platform};
 use ocirepo_store::image::{Image, Manifest};
-use ocirepo_store::index::Entry;
 use serde::Serialize;
 
 use super::{Row, digest_cell, state};
 use crate::commands::attached::{About, Attached, kind};
 use crate::commands::look::View;
+use crate::commands::summary::entry_of;
 use crate::render::{self, Branch, Cell, Fit, Look, Screen, Table};
 
 /// What hangs below an image.
@@ -61,9 +61,7 @@ pub(super) fn grow(view: &View<'_>, rows: &mut [Row]) -> Result<()> {
 }
 
 fn is_complete(view: &View<'_>, manifest: &Manifest) -> bool {
-    let it = &manifest.descriptor;
-    let part = Entry::for_descriptor(&it.media_type, &it.digest, it.size, manifest.platform.as_ref());
-    Image::of_child(view.documents, &part).is_complete
+    Image::of_child(view.documents, &entry_of(manifest)).is_complete
 }
 
 fn child(about: &About<'_>, manifest: &Manifest, complete: bool, seen: &mut HashSet<Digest>) -> Child {
