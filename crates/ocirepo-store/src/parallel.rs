@@ -78,6 +78,22 @@ fn in_runs<T: Sync, R: Send>(items: &[T], jobs: usize, work: impl Fn(&[T]) -> R 
     spread(&runs, Threads { first: jobs.min(worth), most }, |run| work(run))
 }
 
+/// Does two things, side by side if that is worth a thread.
+pub(crate) fn beside<A: Send, B>(
+    is_worth_it: bool,
+    one: impl FnOnce() -> A + Send,
+    other: impl FnOnce() -> B,
+) -> (A, B) {
+    if !is_worth_it {
+        return (one(), other());
+    }
+    std::thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let other = other();
+        (one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), other)
+    })
+}
+
 /// Applies a little work to each of very many items, a long stretch of them on each of up to `jobs`
 /// threads; results are in the order of the items.
 pub(crate) fn in_stretches<T: Sync, R: Send>(

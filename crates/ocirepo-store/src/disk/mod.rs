@@ -18,7 +18,7 @@ mod syncer;
 /// So much of a file is read at once, in bytes: the cost of a system call does not show.
 pub(crate) const BUFFER: usize = 256 << 10;
 
-pub(crate) use atomic::{clean_up, replace, write, write_synced};
+pub(crate) use atomic::{clean_up, replace, temporary_name, write, write_synced, write_synced_with};
 pub(crate) use dir::{Dir, Identity, Kind, Stat};
 pub use output::{OutputFile, SealedFile};
 pub(crate) use owner::Owner;

@@ -1,8 +1,8 @@
 //! Replacing index.json: read, edit, prepare, swap, under `index.lock`.
 //!
 //! # Order
-//! 1. the digest of the new index goes on record ([`History`]), and the new index is written beside
-//!    the old one and fsynced;
+//! 1. the new index is written beside the old one and fsynced, and its digest goes on record
+//!    ([`History`]) before it gets its name there;
 //! 2. the intention to convert, if any, goes on record: a full disk is found by now, and nothing has
 //!    happened;
 //! 3. the caller publishes its blobs, also those that its edit brought, and makes them durable;
@@ -21,9 +21,12 @@ use std::sync::Arc;
 
 use super::document::Document;
 use super::place::{self, BASE, NEXT, keep_base, put_in_place, settle};
+use crate::digest::Digest;
 use crate::disk::{self, Dir, Identity, Owner};
 use crate::error::{Error, Result};
+use crate::hashing::WORTH_A_THREAD;
 use crate::name::{self, RefPolicy};
+use crate::parallel::beside;
 use crate::repository::{Config, History, INDEX, Repository};
 use crate::sabotage::Sabotage;
 
@@ -75,6 +78,15 @@ pub(crate) fn rehearse<T>(repository: &Repository, edit: &mut Edit<'_, T>) -> Re
     edit(&mut document, policy)
 }
 
+/// An index that is to be put in place.
+struct Next<'n> {
+    document: &'n Document,
+    /// Whether it takes a while to hash.
+    is_large: bool,
+    /// The digest of the text that was edited.
+    made_from: Digest,
+}
+
 struct Commit<'c> {
     repository: &'c Repository,
     convert_to: Option<RefPolicy>,
@@ -96,24 +108,27 @@ impl Commit<'_> {
             let converting = self.convert_to.is_some() || config.is_some_and(|config| config.converting);
             // Only an index that somebody else wrote differs from what we would write unedited.
             let is_ours = base.document.is_written_as(&base.text);
-            let unedited = (!is_ours).then(|| base.document.to_bytes());
+            let unedited = (!is_ours).then(|| base.document.to_text());
             let mut document = std::mem::replace(&mut base.document, Document::empty());
             if config.is_some_and(|config| config.converting) {
                 name::convert(&mut document, policy);
             }
-            let value = edit(&mut document, policy)?;
-            let bytes = document.to_bytes();
-            let changed = bytes != unedited.as_deref().unwrap_or(base.text.as_bytes());
+            let is_large = base.text.len() as u64 >= WORTH_A_THREAD;
+            let made_from = || Digest::sha256(base.text.as_bytes());
+            let (made_from, value) = beside(is_large, made_from, || edit(&mut document, policy));
+            let value = value?;
+            let changed = !document.is_written_as(unedited.as_deref().unwrap_or(&base.text));
             drop(unedited);
 
+            let next = changed.then_some(Next { document: &document, is_large, made_from });
             let marked = self.convert_to.filter(|_| changed).map(|to| (recorded, to));
-            let ready = self.make_ready(&own, owner, &base, changed.then_some(&bytes), marked);
+            let ready = self.make_ready(&own, owner, &base, next, marked);
             ready.inspect_err(|_| [NEXT, BASE].iter().for_each(|name| disk::clean_up(&own, name)))?;
             if changed {
                 if !base.is_current(repository)? {
                     continue;
                 }
-                let placed = put_in_place(repository, &own, base.text.as_bytes(), document, bytes);
+                let placed = put_in_place(repository, &own, base.text.as_bytes(), document);
                 placed.inspect_err(|_| clean_up(repository, &own))?;
                 repository.stop().note_change();
             } else {
@@ -137,15 +152,23 @@ impl Commit<'_> {
         own: &Dir,
         owner: Owner,
         base: &Snapshot,
-        next: Option<&Vec<u8>>,
+        next: Option<Next<'_>>,
         marked: Option<(RefPolicy, RefPolicy)>,
     ) -> Result<()> {
         if let Some(next) = next {
-            // On record first: an index that is found here and is not on record came out of a swap.
-            let base = base.text.as_bytes();
-            History::announce(own, next, base, base, owner)?;
-            disk::write_synced(own, NEXT, next, owner)?;
-            keep_base(own, base)?;
+            let Next { document, is_large, made_from } = next;
+            let temporary = disk::temporary_name(NEXT);
+            let write = || {
+                disk::write_synced_with(own, &temporary, owner, |file| document.write_to(file))?;
+                keep_base(own, base.text.as_bytes())
+            };
+            let (digest, written) = beside(is_large, || document.digest(), write);
+            // On record before it has its name: an index that is found there and is not on record came out
+            // of a swap.
+            let announced =
+                written.and_then(|()| History::announce(own, digest, made_from.clone(), &made_from, owner));
+            announced.inspect_err(|_| disk::clean_up(own, &temporary))?;
+            own.rename(&temporary, own, NEXT)?;
         }
         if let Some((from, to)) = marked {
             Config::write_converting(own, from, to, owner)?;

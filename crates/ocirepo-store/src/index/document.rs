@@ -5,14 +5,17 @@
 //! `manifests` that are not a list) is an error and never an empty index.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::entry::Entry;
+use super::entry::{Entry, Place};
 use super::json::{self, Object};
-use crate::parallel::in_stretches;
+use crate::digest::{Algorithm, Digest, Hasher};
+use crate::disk::BUFFER;
+use crate::parallel::{beside, in_stretches};
 
 /// The largest index.json that is read, in bytes.
 pub const MAX_INDEX_SIZE: u64 = 64 << 20;
@@ -20,6 +23,9 @@ pub const MAX_INDEX_SIZE: u64 = 64 << 20;
 /// The most entries that are read: more than an index.json of the largest size has room for, if each
 /// of them is a descriptor.
 const MAX_ENTRIES: usize = 600_000;
+
+/// A text that takes longer to parse than a thread to start.
+const WORTH_A_THREAD: usize = 1 << 20;
 
 /// A parsed index.json.
 #[derive(Debug, Clone)]
@@ -57,9 +63,12 @@ impl Document {
         if text.trim().is_empty() {
             return Err("it is empty".to_owned());
         }
-        json::check(text.as_bytes())?;
+        let take_apart = || serde_json::from_str(text);
+        let is_worth_it = jobs > 1 && text.len() > WORTH_A_THREAD;
+        let (checked, taken_apart) = beside(is_worth_it, || json::check(text.as_bytes()), take_apart);
+        checked?;
         let is_object = text.trim_start().starts_with('{');
-        let Members { members, list } = serde_json::from_str(text).map_err(|error| match is_object {
+        let Members { members, list } = taken_apart.map_err(|error| match is_object {
             true => "its manifests are not a list".to_owned(),
             false => error.to_string(),
         })?;
@@ -72,7 +81,7 @@ impl Document {
         if list.len() > MAX_ENTRIES {
             return Err(format!("it has {} entries, more than {MAX_ENTRIES}", list.len()));
         }
-        let entry = |raw: &&RawValue| Entry::read(text, json::place_of(raw.get(), text));
+        let entry = |raw: &&RawValue| Entry::read(text, Place::of(raw.get(), text));
         let entries = in_stretches(&list, jobs, entry);
         Ok(Self { members, entries })
     }
@@ -97,11 +106,38 @@ impl Document {
     /// The document as it is to be written.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
+        self.to_text().into_bytes()
+    }
+
+    /// [`Document::to_bytes`] as the text that they are.
+    pub(crate) fn to_text(&self) -> String {
         let mut length = 0;
         self.pieces(&mut |piece| length += piece.len());
-        let mut out = Vec::with_capacity(length);
-        self.pieces(&mut |piece| out.extend_from_slice(piece.as_bytes()));
+        let mut out = String::with_capacity(length);
+        self.pieces(&mut |piece| out.push_str(piece));
         out
+    }
+
+    /// Writes the document.
+    pub(crate) fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut buffer = Vec::with_capacity(BUFFER);
+        let mut done = Ok(());
+        self.pieces(&mut |piece| {
+            buffer.extend_from_slice(piece.as_bytes());
+            if buffer.len() >= BUFFER && done.is_ok() {
+                done = out.write_all(&buffer);
+                buffer.clear();
+            }
+        });
+        done?;
+        out.write_all(&buffer)
+    }
+
+    /// The digest of the document as it is to be written.
+    pub(crate) fn digest(&self) -> Digest {
+        let mut hasher = Hasher::new(Algorithm::Sha256);
+        self.pieces(&mut |piece| hasher.update(piece.as_bytes()));
+        hasher.finish()
     }
 
     /// Whether the document is to be written as `text`.
@@ -214,7 +250,7 @@ mod tests {
             let document = Document::parse(text.as_bytes()).unwrap();
             let entry = &document.entries()[0];
             assert_eq!(entry.digest_text(), Some(digest));
-            assert_eq!(entry.digest().map(crate::digest::Digest::as_str), Some(digest));
+            assert_eq!(entry.digest().map(Digest::as_str), Some(digest));
             assert_eq!(entry.ref_name(), Some("one:1"));
             assert_eq!(entry.label(0), "docker.io/library/one:1");
             assert!(text.contains(entry.json()) && entry.clone().json() == entry.json());

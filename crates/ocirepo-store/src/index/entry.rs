@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::value::RawValue;
@@ -28,35 +27,60 @@ pub const IMAGE_NAME: &str = "io.containerd.image.name";
 pub struct Entry {
     /// The text that the entry was read from, alone or together with others.
     source: Arc<String>,
-    place: Range<usize>,
+    place: Place,
     /// The digest as it is spelled, even if malformed.
     digest_text: Option<Spelled>,
     ref_name: Option<Spelled>,
     image_name: Option<Spelled>,
-    name: OnceLock<Option<Name>>,
+    name: OnceLock<Option<Box<Name>>>,
     descriptor: OnceLock<Box<Result<Descriptor, String>>>,
+}
+
+/// Where a part stands in a text of up to 4 GiB, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    start: u32,
+    length: u32,
+}
+
+impl Place {
+    /// Where `part`, which was borrowed from `whole`, stands in it.
+    pub(super) fn of(part: &str, whole: &str) -> Self {
+        let offset = part.as_ptr().addr() - whole.as_ptr().addr();
+        let [start, length] = [offset, part.len()]
+            .map(|bytes| u32::try_from(bytes).expect("no index.json or manifest that is read has 4 GiB"));
+        Self { start, length }
+    }
+
+    fn get(self, whole: &str) -> &str {
+        &whole[self.start as usize..][..self.length as usize]
+    }
 }
 
 /// A text that stands in an entry.
 #[derive(Debug, Clone)]
 enum Spelled {
     /// Where in the entry.
-    Plain(Range<usize>),
+    Plain(Place),
     /// What it means, if it is written with escapes.
-    Escaped(Box<str>),
+    #[expect(
+        clippy::box_collection,
+        reason = "hardly any is, and each of very many entries has room for three"
+    )]
+    Escaped(Box<String>),
 }
 
 impl Spelled {
     fn read(entry: &str, value: &RawValue) -> Option<Self> {
         Some(match json::text(value)? {
-            Cow::Borrowed(plain) => Self::Plain(json::place_of(plain, entry)),
-            Cow::Owned(meaning) => Self::Escaped(meaning.into()),
+            Cow::Borrowed(plain) => Self::Plain(Place::of(plain, entry)),
+            Cow::Owned(meaning) => Self::Escaped(Box::new(meaning)),
         })
     }
 
     fn get<'a>(&'a self, entry: &'a str) -> &'a str {
         match self {
-            Self::Plain(place) => &entry[place.clone()],
+            Self::Plain(place) => place.get(entry),
             Self::Escaped(meaning) => meaning,
         }
     }
@@ -66,20 +90,23 @@ impl Entry {
     /// An entry as it is written somewhere: any JSON value, be it no descriptor at all.
     ///
     /// # Errors
-    /// What is wrong, when it is no JSON.
+    /// What is wrong, when it is no JSON, or larger than 4 GiB.
     pub fn parse(json: &str) -> Result<Self, String> {
+        if u32::try_from(json.len()).is_err() {
+            return Err("it is larger than 4 GiB".to_owned());
+        }
         RawValue::from_string(json.to_owned()).map(Self::new).map_err(|error| error.to_string())
     }
 
     pub(crate) fn new(raw: Box<RawValue>) -> Self {
         let text = String::from(Box::<str>::from(raw));
-        let place = 0..text.len();
+        let place = Place::of(&text, &text);
         Self::read(&Arc::new(text), place)
     }
 
     /// The entry that stands at `place` in a text.
-    pub(super) fn read(source: &Arc<String>, place: Range<usize>) -> Self {
-        let text = &source[place.clone()];
+    pub(super) fn read(source: &Arc<String>, place: Place) -> Self {
+        let text = place.get(source);
         let entry = Self {
             source: Arc::clone(source),
             place,
@@ -133,7 +160,7 @@ impl Entry {
     /// The entry as it is written.
     #[must_use]
     pub fn json(&self) -> &str {
-        &self.source[self.place.clone()]
+        self.place.get(&self.source)
     }
 
     /// What the entry describes.
@@ -180,7 +207,7 @@ impl Entry {
     /// The name that the annotations give this entry; `None` for a nameless one.
     #[must_use]
     pub fn name(&self) -> Option<&Name> {
-        self.name.get_or_init(|| self.read_name()).as_ref()
+        self.name.get_or_init(|| self.read_name().map(Box::new)).as_deref()
     }
 
     /// [`Entry::name`] for those who ask once: nothing is kept of it.

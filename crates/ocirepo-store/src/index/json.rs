@@ -10,7 +10,6 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
-use std::ops::Range;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -56,12 +55,6 @@ pub(crate) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
         return serde_json::from_str(value.get()).ok().map(Cow::Owned);
     }
     Some(Cow::Borrowed(plain))
-}
-
-/// Where `part`, which was borrowed from `whole`, stands in it.
-pub(crate) fn place_of(part: &str, whole: &str) -> Range<usize> {
-    let start = part.as_ptr().addr() - whole.as_ptr().addr();
-    start..start + part.len()
 }
 
 /// A JSON object: its members in order, each value as the text it was read as.

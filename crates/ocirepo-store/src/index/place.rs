@@ -14,6 +14,7 @@
 use super::commit::{ATTEMPTS, Snapshot, contended};
 use super::document::{Document, MAX_INDEX_SIZE};
 use super::merge::merge;
+use crate::digest::Digest;
 use crate::disk::{self, Dir};
 use crate::error::{Error, Result};
 use crate::repository::{History, INDEX, Repository};
@@ -37,7 +38,6 @@ pub(super) fn put_in_place(
     own: &Dir,
     base: &[u8],
     document: Document,
-    bytes: Vec<u8>,
 ) -> Result<()> {
     let root = repository.root();
     if !own.swap(NEXT, root, INDEX)? {
@@ -49,7 +49,10 @@ pub(super) fn put_in_place(
     root.sync().map_err(unsettled)?;
     match read_settled(own, NEXT, base)? {
         None => finish(own),
-        Some(theirs) => take_up(repository, own, base, theirs, (document, bytes)),
+        Some(theirs) => {
+            let bytes = document.to_bytes();
+            take_up(repository, own, base, theirs, (document, bytes))
+        }
     }
 }
 
@@ -72,7 +75,8 @@ fn take_up(
         if bytes == expected {
             return finish(own);
         }
-        History::announce(own, &bytes, &expected, &base, owner)?;
+        let [next, current, made_from] = [&bytes, &expected, &base].map(|bytes| Digest::sha256(bytes));
+        History::announce(own, next, current, &made_from, owner)?;
         disk::write_synced(own, MERGED, &bytes, owner)?;
         if !own.swap(MERGED, root, INDEX)? {
             own.rename(MERGED, root, INDEX)?;
@@ -96,7 +100,7 @@ fn take_up(
 /// Keeps what the new index is made from, before it is put in place. Only a kill needs it, so it need
 /// not be durable.
 pub(super) fn keep_base(own: &Dir, base: &[u8]) -> Result<()> {
-    disk::write(own, BASE, base, own.owner()?).map(drop)
+    disk::write(own, BASE, base, own.owner()?)
 }
 
 /// What came out of the swap is in index.json, so it is only the index before the change.
@@ -188,6 +192,11 @@ mod tests {
         (Document::parse(text.as_bytes()).unwrap(), text.into_bytes())
     }
 
+    fn announce(own: &Dir, next: &[u8], current: &[u8], base: &[u8]) {
+        let [next, current, base] = [next, current, base].map(Digest::sha256);
+        History::announce(own, next, current, &base, own.owner().unwrap()).unwrap();
+    }
+
     fn repository(dir: &Path) -> Repository {
         Repository::init(dir, InitOptions::default(), Settings::default()).unwrap().0
     }
@@ -201,8 +210,7 @@ mod tests {
         std::fs::write(dir.path().join(INDEX), document("1,2").1).unwrap();
         disk::write_synced(&own, NEXT, &document("1,3").1, owner).unwrap();
         keep_base(&own, &document("1").1).unwrap();
-        let (ours, bytes) = document("1,3");
-        put_in_place(&repository, &own, &document("1").1, ours, bytes).unwrap();
+        put_in_place(&repository, &own, &document("1").1, document("1,3").0).unwrap();
         assert_eq!(std::fs::read(dir.path().join(INDEX)).unwrap(), document("1,3,2").1);
         assert!([NEXT, BASE, MERGED].iter().all(|name| own.stat(name).unwrap().is_none()));
     }
@@ -211,7 +219,7 @@ mod tests {
     fn killed(dir: &Path) -> (Repository, Dir) {
         let repository = repository(dir);
         let (own, owner) = repository.ensure_own_dir().unwrap();
-        History::announce(&own, &document("1,3").1, &document("1").1, &document("1").1, owner).unwrap();
+        announce(&own, &document("1,3").1, &document("1").1, &document("1").1);
         std::fs::write(dir.join(INDEX), document("1,3").1).unwrap();
         disk::write_synced(&own, NEXT, &document("1,2").1, owner).unwrap();
         keep_base(&own, &document("1").1).unwrap();
@@ -233,7 +241,7 @@ mod tests {
         let (repository, own) = killed(dir.path());
         let (merged, ours) = (document("1,3,2").1, document("1,3").1);
         let owner = repository.root().owner().unwrap();
-        History::announce(&own, &merged, &ours, &document("1").1, owner).unwrap();
+        announce(&own, &merged, &ours, &document("1").1);
         disk::write_synced(&own, MERGED, &ours, owner).unwrap();
         std::fs::write(dir.path().join(INDEX), &merged).unwrap();
         recover(&repository, &own).unwrap();
@@ -260,7 +268,7 @@ mod tests {
         disk::write_synced(&own, NEXT, &document("1").1, owner).unwrap();
         recover(&repository, &own).unwrap();
         assert_eq!(own.read(PREVIOUS, 1024).unwrap().unwrap().0, document("1").1);
-        History::announce(&own, &document("2").1, b"", b"", owner).unwrap();
+        announce(&own, &document("2").1, b"", b"");
         disk::write_synced(&own, NEXT, &document("2").1, owner).unwrap();
         recover(&repository, &own).unwrap();
         assert!(own.stat(NEXT).unwrap().is_none());

@@ -9,6 +9,7 @@ pub(crate) mod policy;
 mod reference;
 mod resolve;
 mod similar;
+mod word;
 
 use std::fmt;
 
@@ -18,6 +19,7 @@ pub use policy::{InvalidRefPolicy, RefPolicy, respell};
 pub use reference::Reference;
 pub(crate) use reference::is_tag;
 pub use resolve::{Found, resolve, resolve_glob};
+pub(crate) use word::Word;
 
 use crate::digest::Digest;
 use crate::error::Error;

@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::index::{Document, Entry};
 use crate::name::similar::similar;
-use crate::name::{Name, Pattern, Reference};
+use crate::name::{Name, Pattern, Reference, Word};
 use std::path::Path;
 
 /// The entries that a query means, by position: at least one, all with the same digest.
@@ -42,7 +42,8 @@ pub fn resolve(document: &Document, query: &str, repository: &Path) -> Result<Fo
     }
     // What is listed under these very words comes before what they normalise to.
     let listed = positions(entries, |entry| {
-        entry.name().is_some_and(|name| !matches!(name, Name::Full(_)) && name.to_string() == query)
+        // It stands in ref.name then, and most entries need not be asked for their names.
+        entry.ref_name() == Some(query) && entry.name().is_some_and(|name| !matches!(name, Name::Full(_)))
     });
     if !listed.is_empty() {
         return found(listed, false);
@@ -87,7 +88,9 @@ fn positions(entries: &[Entry], fits: impl Fn(&Entry) -> bool) -> Vec<usize> {
 
 fn by_name(entries: &[Entry], query: &str) -> Vec<usize> {
     let Ok(wanted) = query.parse::<Reference>().map(Reference::or_latest) else { return Vec::new() };
-    let fits = |entry: &Entry| matches!(entry.name(), Some(Name::Full(name)) if *name == wanted);
+    let name = Name::Full(wanted.clone());
+    let word = Word::of(&name);
+    let fits = |entry: &Entry| word.is_in(entry) && entry.name() == Some(&name);
     let is_true = |entry: &Entry| wanted.digest().is_none_or(|digest| entry.digest() == Some(digest));
     let exact = positions(entries, |entry| fits(entry) && is_true(entry));
     if !exact.is_empty() {

@@ -8,7 +8,6 @@
 use crate::digest::Digest;
 use crate::disk::{self, Dir, Owner};
 use crate::error::Result;
-use crate::hashing::WORTH_A_THREAD;
 
 const LAST_INDEX: &str = "last-index";
 
@@ -50,28 +49,19 @@ impl History {
 
     /// Records an index.json that is about to replace `current`, and was made from `base`. If
     /// `current` is ours it stays on record: until the rename, it is what lies on the disk.
-    pub(crate) fn announce(dir: &Dir, next: &[u8], current: &[u8], base: &[u8], owner: Owner) -> Result<()> {
+    pub(crate) fn announce(
+        dir: &Dir,
+        next: Digest,
+        current: Digest,
+        base: &Digest,
+        owner: Owner,
+    ) -> Result<()> {
         let known = Self::read(Some(dir));
-        // They are large, and mostly `current` is what the next one was made from.
-        let [next, current_digest] = digests([next, current]);
-        let base = if base == current { current_digest.clone() } else { Digest::sha256(base) };
         let mut digests = vec![next];
-        digests.extend(Some(current_digest).filter(|digest| known.ours.contains(digest)));
+        digests.extend(Some(current).filter(|digest| known.ours.contains(digest)));
         digests.dedup();
         let mut text: String = digests.iter().map(|digest| format!("{digest}\n")).collect();
         text.push_str(&format!("{BASE}{base}\n"));
         disk::replace(dir, LAST_INDEX, text.as_bytes(), owner)
     }
-}
-
-/// The digests of two files, side by side where that is worth a thread.
-fn digests([one, other]: [&[u8]; 2]) -> [Digest; 2] {
-    if (one.len() as u64) < WORTH_A_THREAD {
-        return [one, other].map(Digest::sha256);
-    }
-    std::thread::scope(|scope| {
-        let beside = scope.spawn(|| Digest::sha256(one));
-        let other = Digest::sha256(other);
-        [beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), other]
-    })
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Put;
 use crate::index::entry::Entry;
-use crate::name::{Name, RefPolicy};
+use crate::name::{Name, RefPolicy, Word};
 
 /// A digest as it is spelled, if there is one.
 type DigestText = Option<String>;
@@ -32,7 +32,7 @@ struct Asked<'p> {
     names: HashSet<&'p Name>,
     /// What the annotations of an entry must contain for it to have one of these names; `None` where
     /// they are too many to look for.
-    words: Option<Vec<String>>,
+    words: Option<Vec<Word>>,
     ref_names: HashSet<String>,
     digests: HashSet<Option<&'p str>>,
 }
@@ -44,7 +44,7 @@ impl<'p> Asked<'p> {
     fn by(puts: &'p [Put], policy: RefPolicy) -> Self {
         let names: HashSet<&Name> = puts.iter().filter_map(|put| put.name.as_ref()).collect();
         Self {
-            words: (names.len() <= FEW).then(|| names.iter().map(|name| word_of(name)).collect()),
+            words: (names.len() <= FEW).then(|| names.iter().map(|name| Word::of(name)).collect()),
             ref_names: names.iter().filter_map(|name| name.ref_name(policy)).collect(),
             digests: puts.iter().map(|put| put.entry.digest_text()).collect(),
             names,
@@ -53,22 +53,7 @@ impl<'p> Asked<'p> {
 
     /// Whether an entry can have one of the names. Cheap, and mostly right.
     fn may_be_called_so(&self, entry: &Entry) -> bool {
-        let Some(words) = &self.words else { return true };
-        let texts = [entry.image_name(), entry.ref_name()];
-        texts.into_iter().flatten().any(|text| words.iter().any(|word| text.contains(word.as_str())))
-    }
-}
-
-/// What stands in a name however it is written: defaults are added before and behind it.
-fn word_of(name: &Name) -> String {
-    match name {
-        Name::Full(reference) => {
-            let repository = reference.repository();
-            let last = repository.rsplit('/').next().unwrap_or_default();
-            let tag = reference.tag().filter(|tag| *tag != "latest").map(|tag| format!(":{tag}"));
-            format!("{last}{}", tag.unwrap_or_default())
-        }
-        Name::Tag(text) | Name::Verbatim(text) => text.clone(),
+        self.words.as_ref().is_none_or(|words| words.iter().any(|word| word.is_in(entry)))
     }
 }
 
@@ -92,8 +77,9 @@ impl<'p> Slots<'p> {
         slots
     }
 
+    #[expect(clippy::filter_map_identity, reason = "it is done in place, as `flatten` is not")]
     pub(super) fn into_entries(self) -> Vec<Entry> {
-        self.entries.into_iter().flatten().collect()
+        self.entries.into_iter().filter_map(|entry| entry).collect()
     }
 
     /// The entry at a position that one of the questions below gave; `None` for a gap.
