@@ -25,7 +25,7 @@ impl Encoding {
         }
     }
 
-    /// A short word for the encoder and its settings, such as `gzip-1.2`: encoding, level and the
+    /// A short word for the encoder and its settings, such as `gzip-1.3`: encoding, level and the
     /// revision of the encoder. As long as the word is the same, equal content gives equal bytes;
     /// whatever changes the bytes, be it a new version of a dependency, changes the revision.
     #[must_use]
@@ -134,9 +134,9 @@ mod tests {
     #[test]
     fn encodings_are_told_with_and_without_a_level() {
         for (text, shown, recipe) in [
-            ("gzip", "gzip:1", "gzip-1.2"),
-            ("gzip:1", "gzip:1", "gzip-1.2"),
-            ("gzip:9", "gzip:9", "gzip-9.2"),
+            ("gzip", "gzip:1", "gzip-1.3"),
+            ("gzip:1", "gzip:1", "gzip-1.3"),
+            ("gzip:9", "gzip:9", "gzip-9.3"),
             ("zstd", "zstd:2", "zstd-2.2"),
             ("zstd:19", "zstd:19", "zstd-19.2"),
         ] {

@@ -14,6 +14,7 @@
 mod blocks;
 mod encoding;
 mod gzip;
+mod noise;
 mod ordered;
 #[cfg(test)]
 mod tests;

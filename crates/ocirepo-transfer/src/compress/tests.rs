@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use flate2::read::MultiGzDecoder;
-use ocirepo_store::{Algorithm, Hasher};
+use ocirepo_store::{Algorithm, Digest, Hasher};
 
 use super::*;
 use crate::source::zstd_decoder;
@@ -40,7 +40,7 @@ impl Noise {
     }
 }
 
-fn noise(length: usize) -> Vec<u8> {
+pub(super) fn random_bytes(length: usize) -> Vec<u8> {
     let mut noise = Noise(1);
     let mut bytes: Vec<u8> =
         (0..length.div_ceil(4)).flat_map(|_| (noise.next() as u32).to_le_bytes()).collect();
@@ -58,7 +58,7 @@ fn mixture(length: usize) -> Vec<u8> {
         let number = numbers.next() as usize;
         let size = number / 8 % 4096;
         match number % 8 {
-            0 => bytes.extend(noise(size)),
+            0 => bytes.extend(random_bytes(size)),
             1 => bytes.resize(bytes.len() + size, 0),
             2 => bytes.extend_from_within(bytes.len().saturating_sub(size * 9)..),
             _ => {
@@ -81,7 +81,7 @@ fn around(block: usize) -> [usize; 6] {
 fn content_comes_back_from_around_the_borders_of_blocks() {
     for (encoding, block) in [("gzip:1", Gzip::BLOCK), ("gzip", Gzip::BLOCK), ("zstd:1", Zstd::BLOCK)] {
         for length in around(block) {
-            for content in [noise(length), mixture(length)] {
+            for content in [random_bytes(length), mixture(length)] {
                 let compressed = compress(&content, encoding, 2);
                 assert!(decompress(&compressed) == content, "{encoding}, {length} bytes");
             }
@@ -130,6 +130,23 @@ fn how_the_content_is_read_changes_nothing() {
     assert!(out == compress(&content, "gzip", 1));
 }
 
+#[test]
+fn noise_is_stored_at_level_1_and_what_stands_around_it_compressed() {
+    let around = mixture(300_000);
+    let content = [&around[..], &random_bytes(5 << 20), &around].concat();
+    let compressed = compress(&content, "gzip:1", 2);
+    assert!(decompress(&compressed) == content);
+    let [alone, smallest] = [("gzip:1", &around), ("gzip:9", &content)]
+        .map(|(encoding, content)| compress(content, encoding, 2).len());
+    assert!(compressed.len() < (5 << 20) + 2 * alone + (5 << 20) / 1000, "{}", compressed.len());
+    assert!(compressed.len() * 100 < smallest * 101, "{} beside {smallest}", compressed.len());
+    let digest = Digest::sha256(&compressed).to_string();
+    assert_eq!(
+        digest, "sha256:938bac75b4501f32f9a93b3190bdef60b548518fa66673e92f2fbd7f13fdb3a4",
+        "the bytes are those of this revision"
+    );
+}
+
 /// Guards against encoders that change behind our back.
 #[test]
 fn the_bytes_are_those_that_were_always_written() {
@@ -169,7 +186,7 @@ fn an_error_of_the_reader_comes_out_as_it_is() {
         }
     }
     for jobs in [1, 2, 8] {
-        let mut reader = Cursor::new(noise(3 * Gzip::BLOCK)).chain(Broken);
+        let mut reader = Cursor::new(random_bytes(3 * Gzip::BLOCK)).chain(Broken);
         let result = Encoder::default()
             .encode(&mut reader, "gzip".parse().unwrap(), jobs, &mut |_| Ok::<(), String>(()));
         assert!(matches!(result, Err(Stopped::Reader(error)) if error.raw_os_error() == Some(5)));
