@@ -29,8 +29,8 @@ impl Repository {
     /// When index.json cannot be trusted, or `blobs/` cannot be listed.
     pub fn inventory(&self) -> Result<Vec<(Digest, u64)>> {
         let document = self.index()?;
-        let listing = blob::list(self.blobs(), self.root())?;
-        let graph = mark_all(self, &document, &[], &listing, &|error| {
+        let listed = blob::list(self.blobs(), self.root())?.blobs;
+        let graph = mark_all(self, &document, &[], listed, &|error| {
             tracing::debug!("not in the inventory: {error}");
             Ok(())
         })?;

@@ -1,6 +1,6 @@
 //! Marking: the graph of everything that is kept.
 
-use crate::blob::Listing;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::graph::{Documents, Graph, Unlisted, Walk};
 use crate::index::Document;
@@ -13,9 +13,9 @@ pub(crate) fn mark(
     repository: &Repository,
     document: &Document,
     others: &[(String, Document)],
-    listing: &Listing,
+    listed: Vec<Digest>,
 ) -> Result<Graph> {
-    mark_all(repository, document, others, listing, &Err)
+    mark_all(repository, document, others, listed, &Err)
 }
 
 /// [`mark`] for those who have another answer than an error when a blob cannot be read that may be
@@ -24,11 +24,11 @@ pub(crate) fn mark_all(
     repository: &Repository,
     document: &Document,
     others: &[(String, Document)],
-    listing: &Listing,
+    listed: Vec<Digest>,
     unreadable: &dyn Fn(Error) -> Result<()>,
 ) -> Result<Graph> {
     let marking = Marking { documents: repository.blobs(), progress: &Silent, unreadable };
-    marking.mark(repository, document, others, listing)
+    marking.mark(repository, document, others, listed)
 }
 
 /// How to mark.
@@ -47,17 +47,15 @@ impl Marking<'_> {
         repository: &Repository,
         document: &Document,
         others: &[(String, Document)],
-        listing: &Listing,
+        listed: Vec<Digest>,
     ) -> Result<Graph> {
         let Self { documents, progress, unreadable } = *self;
-        let mut walk = Walk::over(&listing.blobs, documents, repository.jobs()).telling(progress);
-        for (position, entry) in document.entries().iter().enumerate() {
-            walk.add_root(entry, Some(position), entry.label(position));
-        }
+        let mut walk = Walk::over(listed, documents, repository.jobs()).telling(progress);
+        let entries = document.entries();
+        walk.add_roots(entries, Some, |n| entries[n].label(n));
         for (path, other) in others {
-            for (position, entry) in other.entries().iter().enumerate() {
-                walk.add_root(entry, None, format!("{} in {path}", entry.label(position)));
-            }
+            let entries = other.entries();
+            walk.add_roots(entries, |_| None, |n| format!("{} in {path}", entries[n].label(n)));
         }
         // How many there are is known only when all were read.
         progress.begin("marking manifests", Unit::Items, None);

@@ -8,7 +8,7 @@ use super::mark::Marking;
 use super::sharing::open_others;
 use super::waiting::Waiting;
 use super::{Amount, Garbage, Options, Refusal, Trouble};
-use crate::blob::{self, Stranger};
+use crate::blob::{self, Listing, Stranger};
 use crate::digest::Digest;
 use crate::disk::Stat;
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use crate::graph::{Ancestry, BlobId, Fault, Graph, Link};
 use crate::index::commit::Snapshot;
 use crate::index::{Document, edit};
 use crate::ingest::{self, Debris};
-use crate::parallel::try_in_parallel_counted;
+use crate::parallel::{let_go, try_in_parallel_counted};
 use crate::progress::{Progress, Unit};
 use crate::remove;
 use crate::repository::{History, INDEX, Repository};
@@ -85,7 +85,9 @@ pub fn plan(repository: &Repository, options: &Options, progress: &dyn Progress)
 }
 
 fn look(repository: &Repository, options: &Options, progress: &dyn Progress) -> Result<Plan> {
-    let mut snapshot = repository.read_index()?;
+    let list = || blob::list(repository.blobs(), repository.root());
+    let (mut snapshot, listing) = repository.read_index_beside(list)?;
+    let Listing { blobs, strangers, linked } = listing?;
     let sharing = open_others(repository, options)?;
     let others = read_others(&sharing)?;
     let waiting = Waiting::find(sharing.iter().chain([repository]))?;
@@ -108,9 +110,8 @@ fn look(repository: &Repository, options: &Options, progress: &dyn Progress) -> 
         }
         edit::remove(&mut snapshot.document, &prune);
     }
-    let listing = blob::list(repository.blobs(), repository.root())?;
     let marking = Marking { documents: repository.blobs(), progress, unreadable: &Err };
-    let graph = marking.mark(repository, &snapshot.document, &others, &listing)?;
+    let graph = marking.mark(repository, &snapshot.document, &others, blobs)?;
     let (missing, broken) = troubles(repository, &graph)?;
     if let Some(error) = unknown.filter(|_| broken.is_empty()) {
         // It could be read the second time. What it kept the first time nobody knows.
@@ -127,11 +128,11 @@ fn look(repository: &Repository, options: &Options, progress: &dyn Progress) -> 
         refusals: Vec::new(),
         prune,
         snapshot,
-        strangers: Vec::new(),
+        strangers,
     };
     sort_out(repository, &graph, &waiting.needed, options, progress, &mut plan)?;
-    plan.strangers = listing.strangers;
-    plan.refusals = refusals(repository, options, &plan, &others, listing.linked)?;
+    let_go(graph);
+    plan.refusals = refusals(repository, options, &plan, &others, linked)?;
     if !waiting.broken.is_empty() {
         let ids = waiting.broken.iter().filter_map(|trouble| trouble.digest.clone()).collect();
         plan.refusals.push(Refusal::BrokenPending(ids));
@@ -248,7 +249,7 @@ pub(crate) fn troubles(repository: &Repository, graph: &Graph) -> Result<(Vec<Tr
 /// merely looks like a descriptor in a document of unknown type may be none.
 fn is_optional(graph: &Graph, ancestry: &Ancestry<'_>, blob: BlobId) -> bool {
     !ancestry.is_root(blob)
-        && graph.blob(blob).parents.iter().all(|(_, link)| matches!(link, Link::Subject | Link::Guess))
+        && graph.parents(blob).all(|(_, link)| matches!(link, Link::Subject | Link::Guess))
 }
 
 fn refusals(

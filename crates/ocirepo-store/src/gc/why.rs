@@ -62,10 +62,10 @@ impl Why {
 /// several blobs begin so.
 pub fn why(repository: &Repository, query: &str) -> Result<Why> {
     let document = repository.index()?;
-    let listing = blob::list(repository.blobs(), repository.root())?;
-    let graph = mark(repository, &document, &[], &listing)?;
+    let listed = blob::list(repository.blobs(), repository.root())?.blobs;
+    let graph = mark(repository, &document, &[], listed)?;
     let known: HashSet<&Digest> =
-        listing.blobs.iter().chain(graph.blobs().map(|(_, blob)| &blob.digest)).collect();
+        graph.unreached().into_iter().chain(graph.blobs().map(|(_, blob)| &blob.digest)).collect();
     let digest = match repository.resolve(&document, query) {
         Ok(found) if !found.by_digest => document.entries()[found.positions[0]].digest().cloned(),
         _ => None,

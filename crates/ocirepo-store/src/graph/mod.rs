@@ -6,9 +6,11 @@
 
 mod closure;
 mod descriptor;
+mod known;
 mod load;
 mod media_type;
 mod node;
+mod parents;
 mod referrers;
 mod rewrite;
 mod unlisted;

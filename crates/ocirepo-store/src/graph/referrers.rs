@@ -44,8 +44,8 @@ impl Referrers {
             Referrer { digest: blob.digest.clone(), size: blob.size, position: positions.get(&id).copied() }
         };
         let mut found = Self::default();
-        for (id, blob) in graph.blobs() {
-            for &(other, link) in &blob.parents {
+        for (id, _) in graph.blobs() {
+            for (other, link) in graph.parents(id) {
                 let (subject, about) = match link {
                     Link::Subject => (id, other),
                     Link::Referrer => (other, id),

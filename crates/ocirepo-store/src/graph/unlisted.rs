@@ -101,9 +101,13 @@ fn look_into(blobs: &Blobs, digest: &Digest) -> Result<Option<(Digest, Candidate
     }
     let mut bytes = Cow::Borrowed(head);
     if stat.size > read as u64 {
+        // Most of what only begins like JSON shows it here already.
+        if subject_in(head).is_err_and(|error| !error.is_eof()) {
+            return Ok(None);
+        }
         file.take(MAX_MANIFEST_SIZE).read_to_end(bytes.to_mut()).map_err(fail)?;
     }
-    let Some(subject) = subject_in(&bytes) else { return Ok(None) };
+    let Ok(Some(subject)) = subject_in(&bytes) else { return Ok(None) };
     // One that is sound but odd keeps all that it seems to name. Nothing lists it, so a strict
     // judgement would stop every sweep for good.
     let is_odd = |class: &Class| digest.proves(&bytes) && Node::parse(&bytes, *class).is_err();
@@ -111,7 +115,7 @@ fn look_into(blobs: &Blobs, digest: &Digest) -> Result<Option<(Digest, Candidate
     Ok(Some((subject, Candidate { digest: digest.clone(), size: stat.size, class })))
 }
 
-fn subject_in(bytes: &[u8]) -> Option<Digest> {
+fn subject_in(bytes: &[u8]) -> serde_json::Result<Option<Digest>> {
     #[derive(serde::Deserialize)]
     struct Document {
         subject: Option<Subject>,
@@ -120,6 +124,6 @@ fn subject_in(bytes: &[u8]) -> Option<Digest> {
     struct Subject {
         digest: String,
     }
-    let document: Document = serde_json::from_slice(bytes).ok()?;
-    document.subject?.digest.parse().ok()
+    let document: Document = serde_json::from_slice(bytes)?;
+    Ok(document.subject.and_then(|subject| subject.digest.parse().ok()))
 }

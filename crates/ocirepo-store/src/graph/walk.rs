@@ -5,15 +5,16 @@
 //! depth costs no stack, cycles end, and a diamond is walked once. Documents of a wave are read and
 //! parsed in parallel; the graph itself is built in order, so the result does not depend on it.
 
-use std::collections::hash_map::{self, HashMap};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
+use super::known::{Known, Met};
 use super::load::{Documents, Loaded, Wanted};
 use super::media_type::Class;
 use super::node::{Edge, Link, Node};
+use super::parents::{Chain, Parents};
 use crate::digest::Digest;
 use crate::index::{Document, Entry};
-use crate::parallel::in_parallel;
+use crate::parallel::{in_parallel, in_stretches};
 use crate::progress::{Progress, Silent};
 
 /// A blob in a [`Graph`].
@@ -36,8 +37,6 @@ pub struct Blob {
     pub size: Option<u64>,
     /// Another size in bytes that another descriptor declares. One of the two is wrong.
     pub other_size: Option<u64>,
-    /// Who names it, and how.
-    pub parents: Vec<(BlobId, Link)>,
     /// Whether it may legally be absent: `urls`, a non-distributable type, or embedded content.
     pub may_be_absent: bool,
     /// Whether it stands somewhere as a document, that is, was opened.
@@ -45,6 +44,7 @@ pub struct Blob {
     /// Whether it is one of those that the walk was told of beforehand.
     pub(crate) is_listed: bool,
     roles: u8,
+    parents: Chain,
 }
 
 impl Blob {
@@ -95,8 +95,8 @@ pub enum Fault {
 #[derive(Debug, Default)]
 pub struct Graph {
     blobs: Vec<Blob>,
-    /// Those that are listed and were not reached have no id.
-    ids: HashMap<Digest, Option<BlobId>>,
+    parents: Parents,
+    known: Known,
     /// The roots, in the order they were given.
     pub roots: Vec<Root>,
     /// What is not as it should be.
@@ -107,12 +107,12 @@ impl Graph {
     /// The blob with that digest, if it was reached.
     #[must_use]
     pub fn find(&self, digest: &Digest) -> Option<BlobId> {
-        self.ids.get(digest).copied().flatten()
+        self.known.find(digest)
     }
 
     /// The listed blobs that were not reached, in no order.
     pub(crate) fn unreached(&self) -> Vec<&Digest> {
-        self.ids.iter().filter(|(_, id)| id.is_none()).map(|(digest, _)| digest).collect()
+        self.known.unreached().collect()
     }
 
     /// What is known of a blob.
@@ -122,6 +122,14 @@ impl Graph {
     #[must_use]
     pub fn blob(&self, id: BlobId) -> &Blob {
         &self.blobs[id.0 as usize]
+    }
+
+    /// Who names a blob, and how, in the order in which that was met.
+    ///
+    /// # Panics
+    /// Those of [`Graph::blob`].
+    pub fn parents(&self, id: BlobId) -> impl Iterator<Item = (BlobId, Link)> {
+        self.parents.of(self.blob(id).parents)
     }
 
     /// Every blob reached, in the order they were first met.
@@ -158,7 +166,7 @@ impl Graph {
                 }
                 return path;
             }
-            for &(parent, link) in &self.blob(id).parents {
+            for (parent, link) in self.parents(id) {
                 below.entry(parent).or_insert_with(|| {
                     open.push_back(parent);
                     Some((id, link))
@@ -168,28 +176,22 @@ impl Graph {
         Vec::new()
     }
 
-    fn intern(&mut self, digest: Digest) -> BlobId {
-        let known = self.ids.entry(digest);
-        let mut is_listed = false;
-        if let hash_map::Entry::Occupied(known) = &known {
-            match known.get() {
-                Some(id) => return *id,
-                None => is_listed = true,
-            }
+    fn intern(&mut self, met: Met) -> BlobId {
+        let (digest, number) = self.known.number(met);
+        if let Some(id) = self.known.blob(number) {
+            return id;
         }
         let id = BlobId(u32::try_from(self.blobs.len()).expect("a repository has fewer than 2^32 blobs"));
-        // Of a listed blob one copy of the digest is kept, not that of each document.
-        let digest = known.key().clone();
-        *known.or_default() = Some(id);
+        self.known.reach(number, id);
         self.blobs.push(Blob {
             digest,
             size: None,
             other_size: None,
-            parents: Vec::new(),
             may_be_absent: false,
             is_document: false,
-            is_listed,
+            is_listed: self.known.is_listed(number),
             roles: 0,
+            parents: Chain::default(),
         });
         id
     }
@@ -217,7 +219,7 @@ impl Ancestry<'_> {
         let mut found = Vec::new();
         while let Some(id) = open.pop() {
             found.extend(self.roots.get(&id).into_iter().flatten());
-            for &(parent, _) in &self.graph.blob(id).parents {
+            for (parent, _) in self.graph.parents(id) {
                 if above.insert(parent) {
                     open.push(parent);
                 }
@@ -242,20 +244,20 @@ impl Ancestry<'_> {
 struct Step {
     link: Link,
     class: Class,
-    digest: Digest,
+    met: Met,
     size: Option<u64>,
     may_be_absent: bool,
     embedded: Option<Vec<u8>>,
 }
 
-impl From<Edge> for Step {
-    fn from(edge: Edge) -> Self {
+impl Step {
+    fn of(edge: Edge, known: &Known) -> Self {
         Self {
             link: edge.link,
             class: edge.class(),
             size: edge.sized.then_some(edge.descriptor.size),
             may_be_absent: edge.descriptor.may_be_absent(),
-            digest: edge.descriptor.digest,
+            met: known.meet(edge.descriptor.digest),
             embedded: edge.descriptor.data,
         }
     }
@@ -277,9 +279,8 @@ const WAVE: usize = 4096;
 #[must_use]
 pub fn walk(documents: &dyn Documents, index: &Document, jobs: usize) -> Graph {
     let mut walk = Walk::new(documents, jobs);
-    for (position, entry) in index.entries().iter().enumerate() {
-        walk.add_root(entry, Some(position), entry.label(position));
-    }
+    let entries = index.entries();
+    walk.add_roots(entries, Some, |n| entries[n].label(n));
     walk.finish()
 }
 
@@ -304,20 +305,44 @@ impl<'a> Walk<'a> {
     }
 
     /// A walk that is told beforehand which blobs there are: see [`Graph::unreached`].
-    pub(crate) fn over(listed: &[Digest], documents: &'a dyn Documents, jobs: usize) -> Self {
+    pub(crate) fn over(listed: Vec<Digest>, documents: &'a dyn Documents, jobs: usize) -> Self {
         let mut walk = Self::new(documents, jobs);
-        walk.graph.ids = listed.iter().map(|digest| (digest.clone(), None)).collect();
+        walk.graph.known = Known::of(listed);
         walk
     }
 
     /// Starts from an entry of index.json. `position` is `None` for one of another repository.
     pub(crate) fn add_root(&mut self, entry: &Entry, position: Option<usize>, label: String) {
-        let number = self.graph.roots.len();
-        let blob = match entry.read_descriptor() {
-            Ok(descriptor) => {
-                let edge = Edge { link: Link::Manifest, descriptor, sized: true };
-                Some(self.reach(None, edge.into()))
+        let step = self.step_to(entry);
+        self.begin(step, position, label);
+    }
+
+    /// [`Walk::add_root`] for all entries of an index, whose labels `label` makes of their positions.
+    pub(crate) fn add_roots(
+        &mut self,
+        entries: &[Entry],
+        position: impl Fn(usize) -> Option<usize>,
+        label: impl Fn(usize) -> String + Sync,
+    ) {
+        let numbered: Vec<(usize, &Entry)> = entries.iter().enumerate().collect();
+        self.graph.roots.reserve(entries.len());
+        for wave in numbered.chunks(WAVE) {
+            let read = |&(n, entry): &(usize, &Entry)| (n, self.step_to(entry), label(n));
+            for (n, step, label) in in_stretches(wave, self.jobs, read) {
+                self.begin(step, position(n), label);
             }
+        }
+    }
+
+    fn step_to(&self, entry: &Entry) -> Result<Step, String> {
+        let descriptor = entry.read_descriptor()?;
+        Ok(Step::of(Edge { link: Link::Manifest, descriptor, sized: true }, &self.graph.known))
+    }
+
+    fn begin(&mut self, step: Result<Step, String>, position: Option<usize>, label: String) {
+        let number = self.graph.roots.len();
+        let blob = match step {
+            Ok(step) => Some(self.reach(None, step)),
             Err(reason) => {
                 self.graph.faults.push(Fault::BrokenEntry { root: number, reason });
                 None
@@ -328,10 +353,10 @@ impl<'a> Walk<'a> {
 
     /// Adds a document that is alive because of its subject, which is in the graph already.
     pub(crate) fn add_referrer(&mut self, digest: &Digest, size: u64, class: Class, subject: BlobId) {
-        let id = self.graph.intern(digest.clone());
+        let id = self.graph.intern(self.graph.known.meet(digest.clone()));
         let blob = &mut self.graph.blobs[id.0 as usize];
         blob.size.get_or_insert(size);
-        blob.parents.push((subject, Link::Referrer));
+        self.graph.parents.add(&mut blob.parents, subject, Link::Referrer);
         self.schedule(id, class, Some(size), None);
     }
 
@@ -374,8 +399,8 @@ impl<'a> Walk<'a> {
     }
 
     fn reach(&mut self, parent: Option<BlobId>, step: Step) -> BlobId {
-        let Step { link, class, digest, size, may_be_absent, embedded } = step;
-        let id = self.graph.intern(digest);
+        let Step { link, class, met, size, may_be_absent, embedded } = step;
+        let id = self.graph.intern(met);
         let blob = &mut self.graph.blobs[id.0 as usize];
         if let (Some(first), Some(size)) = (blob.size, size) {
             if first != size {
@@ -388,14 +413,8 @@ impl<'a> Walk<'a> {
         }
         blob.size = blob.size.or(size);
         blob.may_be_absent |= may_be_absent;
-        if let Some(parent) = parent.map(|parent| (parent, link))
-            && blob.parents.last() != Some(&parent)
-        {
-            if blob.parents.is_empty() {
-                // Most have one, and there are very many.
-                blob.parents.reserve_exact(1);
-            }
-            blob.parents.push(parent);
+        if let Some(parent) = parent {
+            self.graph.parents.add(&mut blob.parents, parent, link);
         }
         self.schedule(id, class, size, embedded);
         id
@@ -418,7 +437,7 @@ impl<'a> Walk<'a> {
             let digest = &self.graph.blob(task.blob).digest;
             let wanted =
                 Wanted { digest, class: task.class, size: task.size, embedded: task.embedded.as_deref() };
-            let outcome = Outcome::of(self.documents.load(&wanted), task.class);
+            let outcome = Outcome::of(self.documents.load(&wanted), task.class, &self.graph.known);
             self.progress.advance(1);
             outcome
         };
@@ -434,10 +453,10 @@ enum Outcome {
 }
 
 impl Outcome {
-    fn of(loaded: Loaded, class: Class) -> Self {
+    fn of(loaded: Loaded, class: Class, known: &Known) -> Self {
         match loaded {
             Loaded::Content(bytes) => match Node::parse(&bytes, class) {
-                Ok(node) => Self::Steps(node.edges.into_iter().map(Step::from).collect()),
+                Ok(node) => Self::Steps(node.edges.into_iter().map(|edge| Step::of(edge, known)).collect()),
                 Err(reason) => Self::Broken(reason),
             },
             Loaded::Data => Self::Steps(Vec::new()),

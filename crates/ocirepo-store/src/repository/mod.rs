@@ -28,10 +28,12 @@ use crate::digest::Digest;
 use crate::disk::{Dir, Owner};
 use crate::error::{Error, Result};
 use crate::graph::{Class, Documents, Loaded, Wanted};
+use crate::hashing::WORTH_A_THREAD;
 use crate::index::commit::Snapshot;
 use crate::index::{Document, MAX_INDEX_SIZE};
 use crate::lock::{self, Exclusive, IndexLock, Reading, Shared, Waiting};
 use crate::name::{self, Found, Pattern, RefPolicy};
+use crate::parallel::beside;
 use crate::sabotage::Sabotage;
 use crate::stop::Stop;
 
@@ -124,6 +126,12 @@ impl Repository {
     /// moment in which half of it is there: what cannot be parsed is an error only once it has
     /// stopped changing, or goes on for longer than a lock is waited for.
     pub(crate) fn read_index(&self) -> Result<Snapshot> {
+        self.read_index_beside(|| ()).map(|(snapshot, ())| snapshot)
+    }
+
+    /// [`Repository::read_index`], and `look` at what lies beside it while it is parsed: what is found is
+    /// of a later moment than index.json.
+    pub(crate) fn read_index_beside<R: Send>(&self, look: impl Fn() -> R + Sync) -> Result<(Snapshot, R)> {
         let mut seen: Option<Vec<u8>> = None;
         let start = Instant::now();
         loop {
@@ -132,15 +140,18 @@ impl Repository {
                 .read(INDEX, MAX_INDEX_SIZE)?
                 .ok_or_else(|| Error::Headless { path: self.path().to_owned(), missing: INDEX })?;
             let (reason, bytes) = match String::from_utf8(bytes).map(Arc::new) {
-                Ok(text) => match Document::read(&text, self.jobs()) {
-                    Ok(document) => return Ok(Snapshot { document, text, identity: stat.identity }),
-                    Err(reason) => (reason, text.as_bytes().to_vec()),
+                Ok(text) => match self.beside_parsing(&text, &look) {
+                    (found, Ok(document)) => {
+                        return Ok((Snapshot { document, text, identity: stat.identity }, found));
+                    }
+                    (_, Err(reason)) => (reason, text.as_bytes().to_vec()),
                 },
                 Err(error) => ("it is not UTF-8".to_owned(), error.into_bytes()),
             };
             if Sabotage::BadIndexIsEmpty.is_on() {
                 let text = Arc::new(String::from_utf8_lossy(&bytes).into_owned());
-                return Ok(Snapshot { document: Document::empty(), text, identity: stat.identity });
+                let document = Document::empty();
+                return Ok((Snapshot { document, text, identity: stat.identity }, look()));
             }
             if seen.as_ref() == Some(&bytes) {
                 return Err(Error::Damaged { path: self.path().join(INDEX), reason });
@@ -151,6 +162,16 @@ impl Repository {
             seen = Some(bytes);
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
+    }
+
+    fn beside_parsing<R: Send>(
+        &self,
+        text: &Arc<String>,
+        look: impl FnOnce() -> R + Send,
+    ) -> (R, Result<Document, String>) {
+        // Beside an index of that size there is much to see as well.
+        let is_worth_it = self.jobs() > 1 && text.len() as u64 >= WORTH_A_THREAD;
+        beside(is_worth_it, look, || Document::read(text, self.jobs()))
     }
 
     /// The ref policy: the recorded one, else what the names in `document` suggest.

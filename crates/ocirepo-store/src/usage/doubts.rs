@@ -1,6 +1,7 @@
 //! Why a garbage collection would be refused now, as [`gc`](crate::gc) judges it.
 
-use crate::blob::Listing;
+use std::path::PathBuf;
+
 use crate::error::Result;
 use crate::gc::plan::troubles;
 use crate::gc::waiting::Waiting;
@@ -13,7 +14,7 @@ pub(super) fn find(
     repository: &Repository,
     document: &Document,
     graph: &Graph,
-    listing: &Listing,
+    linked: &[PathBuf],
     waiting: &Waiting,
 ) -> Result<Vec<String>> {
     let (missing, broken) = troubles(repository, graph)?;
@@ -24,7 +25,7 @@ pub(super) fn find(
     });
     let mut doubts: Vec<String> = refused.collect();
     doubts.extend(waiting.broken.iter().map(|trouble| trouble.reason.clone()));
-    let linked = listing.linked.iter().map(|path| path.display());
+    let linked = linked.iter().map(|path| path.display());
     doubts.extend(linked.map(|path| format!("{path} is a link, so others may share these blobs")));
     if document.entries().is_empty() && !graph.unreached().is_empty() {
         let text = repository.read_index()?.text;

@@ -90,12 +90,12 @@ impl Usage {
 /// # Errors
 /// When `blobs/` or `.ocirepo/` cannot be listed, or a blob cannot be asked for its size.
 pub fn usage(repository: &Repository, document: &Document) -> Result<Usage> {
-    let listing = blob::list(repository.blobs(), repository.root())?;
-    let graph = kept(repository, document, &listing)?;
+    let Listing { blobs, linked, .. } = blob::list(repository.blobs(), repository.root())?;
+    let graph = kept(repository, document, blobs)?;
     let waiting = Waiting::find([repository])?;
     let reached: Vec<&Digest> = graph.blobs().map(|(_, blob)| &blob.digest).collect();
     let sizes = sizes(repository, &reached)?;
-    let doubts = doubts::find(repository, document, &graph, &listing, &waiting)?;
+    let doubts = doubts::find(repository, document, &graph, &linked, &waiting)?;
     let mut kept = Amount::default();
     sizes.iter().flatten().for_each(|&size| kept.add(size));
     let mut garbage = Amount::default();
@@ -131,12 +131,12 @@ impl Repository {
     /// # Errors
     /// When `blobs/` cannot be listed.
     pub fn graph(&self, document: &Document) -> Result<Graph> {
-        kept(self, document, &blob::list(self.blobs(), self.root())?)
+        kept(self, document, blob::list(self.blobs(), self.root())?.blobs)
     }
 }
 
-fn kept(repository: &Repository, document: &Document, listing: &Listing) -> Result<Graph> {
-    mark_all(repository, document, &[], listing, &|error: Error| {
+fn kept(repository: &Repository, document: &Document, listed: Vec<Digest>) -> Result<Graph> {
+    mark_all(repository, document, &[], listed, &|error: Error| {
         tracing::debug!("not looked into: {error}");
         Ok(())
     })

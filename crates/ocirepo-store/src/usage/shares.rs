@@ -249,8 +249,8 @@ fn groups(graph: &Graph) -> Vec<Blob> {
         blob
     }
     let mut groups: Vec<Blob> = (0..graph.blobs().len()).collect();
-    for (id, blob) in graph.blobs() {
-        for (referrer, _) in blob.parents.iter().filter(|(_, link)| *link == Link::Subject) {
+    for (id, _) in graph.blobs() {
+        for (referrer, _) in graph.parents(id).filter(|(_, link)| *link == Link::Subject) {
             let (one, other) = (top(&mut groups, id.number()), top(&mut groups, referrer.number()));
             groups[one] = other;
         }
@@ -262,8 +262,8 @@ fn groups(graph: &Graph) -> Vec<Blob> {
 /// alone keeps it, listed or not.
 fn below(graph: &Graph) -> Vec<Vec<(Blob, Link)>> {
     let mut below = vec![Vec::new(); graph.blobs().len()];
-    for (id, blob) in graph.blobs() {
-        for &(parent, link) in &blob.parents {
+    for (id, _) in graph.blobs() {
+        for (parent, link) in graph.parents(id) {
             below[parent.number()].push((id.number(), link));
             if link == Link::Subject {
                 below[id.number()].push((parent.number(), Link::Referrer));

@@ -70,9 +70,7 @@ impl Judge<'_> {
                 Fault::Missing { blob } if self.ancestry.is_root(*blob) => {
                     self.add(Kind::MissingRoot, *blob, "the manifest of the image is not there".to_owned());
                 }
-                Fault::Missing { blob }
-                    if graph.blob(*blob).parents.iter().all(|(_, link)| *link == Link::Subject) =>
-                {
+                Fault::Missing { blob } if graph.parents(*blob).all(|(_, link)| link == Link::Subject) => {
                     self.add(Kind::MissingSubject, *blob, "what a referrer is about is not there".to_owned());
                 }
                 // A part of an image as well, which is worse, and is said below.
@@ -110,13 +108,13 @@ impl Judge<'_> {
 
     /// Whether something names a blob as its config or layer.
     fn is_part(&self, blob: BlobId) -> bool {
-        let is_part = |(_, link): &(BlobId, Link)| matches!(link, Link::Config | Link::Layer);
-        !self.ancestry.is_root(blob) && self.graph.blob(blob).parents.iter().any(is_part)
+        let is_part = |(_, link): (BlobId, Link)| matches!(link, Link::Config | Link::Layer);
+        !self.ancestry.is_root(blob) && self.graph.parents(blob).any(is_part)
     }
 
     /// Whether a blob is named by links of one kind alone.
     fn is_only(&self, blob: BlobId, kind: Link) -> bool {
-        !self.ancestry.is_root(blob) && self.graph.blob(blob).parents.iter().all(|(_, link)| *link == kind)
+        !self.ancestry.is_root(blob) && self.graph.parents(blob).all(|(_, link)| link == kind)
     }
 
     /// Every blob that the images need.

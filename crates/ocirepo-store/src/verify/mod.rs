@@ -21,7 +21,7 @@ pub use lost::Lost;
 pub(crate) use quarantine::{QUARANTINE, is_quarantined};
 pub use quarantine::{Quarantined, quarantine};
 
-use crate::blob::{self, Listing};
+use crate::blob;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::gc::mark::Marking;
@@ -120,14 +120,14 @@ impl<'r> Verification<'r> {
         let document = repository.index()?;
         let everything = self.options.queries.is_empty();
         let as_if = AsIf::new(repository.blobs(), session, &self.aside);
-        let (graph, listing) = if everything {
+        let (graph, strangers) = if everything {
             let listing = as_if.list(blob::list(repository.blobs(), repository.root())?);
-            (self.mark(&as_if, &document, &listing, progress)?, listing)
+            (self.mark(&as_if, &document, listing.blobs, progress)?, listing.strangers)
         } else {
-            (self.walk_selected(&as_if, &document)?, Listing::default())
+            (self.walk_selected(&as_if, &document)?, Vec::new())
         };
 
-        let mut blobs: BTreeSet<Digest> = listing.blobs.iter().cloned().collect();
+        let mut blobs: BTreeSet<Digest> = graph.unreached().into_iter().cloned().collect();
         blobs.extend(graph.blobs().map(|(_, blob)| blob.digest.clone()));
         let assumed = as_if.states().filter(|(digest, _)| blobs.remove(digest)).collect::<Vec<_>>();
         self.seen.look_at(repository, blobs, !self.options.quick, progress);
@@ -140,7 +140,7 @@ impl<'r> Verification<'r> {
         let mut waiting = Waiting::default();
         if everything {
             waiting = Waiting::find([repository])?;
-            found.extend(orphans(repository, &graph, state, &listing, &waiting, is_aside));
+            found.extend(orphans(repository, &graph, state, &waiting, is_aside));
             found.extend(waiting.broken.drain(..).map(Finding::broken_pending));
             if !self.options.quick {
                 if self.waiting.is_none() {
@@ -150,7 +150,7 @@ impl<'r> Verification<'r> {
                 let is_there = |it: &&Finding| it.path.as_ref().is_some_and(|path| path.exists());
                 found.extend(self.waiting.iter().flatten().filter(is_there).cloned());
             }
-            found.extend(listing.strangers.iter().map(Finding::stranger));
+            found.extend(strangers.iter().map(Finding::stranger));
             found.extend(dead_staging(repository)?);
         }
         sort(&mut found);
@@ -164,12 +164,12 @@ impl<'r> Verification<'r> {
         &self,
         documents: &AsIf<'_>,
         document: &Document,
-        listing: &Listing,
+        listed: Vec<Digest>,
         progress: &dyn Progress,
     ) -> Result<Graph> {
         let unreadable = |error| if self.options.quick { Err(error) } else { Ok(()) };
         let marking = Marking { documents, progress, unreadable: &unreadable };
-        marking.mark(self.repository, document, &[], listing)
+        marking.mark(self.repository, document, &[], listed)
     }
 
     /// Everything that the images lead to that were asked for.
@@ -244,24 +244,23 @@ fn orphans(
     repository: &Repository,
     graph: &Graph,
     state: &BTreeMap<Digest, State>,
-    listing: &Listing,
     waiting: &Waiting,
     is_aside: bool,
 ) -> Vec<Finding> {
     let mut found = Vec::new();
-    let is_idle = |digest: &&Digest| graph.find(digest).is_none();
+    let idle = graph.unreached();
     // What cannot be read may be about something that is kept.
     let is_unreadable = |digest: &Digest| state.get(digest).is_some_and(|state| state.error.is_some());
     let is_certain = !is_aside
         && graph.faults.iter().all(|fault| matches!(fault, Fault::Missing { .. }))
         && waiting.broken.is_empty()
-        && !listing.blobs.iter().filter(is_idle).any(is_unreadable);
+        && !idle.iter().copied().any(is_unreadable);
     let orphan = if is_certain {
         "no image needs it; gc will sweep it"
     } else {
         "no image that can be read needs it; gc leaves it until the damage is mended"
     };
-    for digest in listing.blobs.iter().filter(is_idle) {
+    for digest in idle {
         let Some(state) = state.get(digest) else { continue };
         let path = repository.blobs().path(digest);
         let corrupt = state.hashes_to.as_ref().filter(|found| *found != digest);

@@ -81,20 +81,19 @@ impl Sorting<'_, '_, '_, '_> {
         let blob = self.reached.blob(id);
         let is_root = self.ancestry.is_root(id);
         // What something is about may be elsewhere, and what looks like a descriptor may be none.
-        let is_optional = |link: &Link| matches!(link, Link::Subject | Link::Guess);
-        if !is_root && blob.parents.iter().all(|(_, link)| is_optional(link)) {
+        let is_optional = |link: Link| matches!(link, Link::Subject | Link::Guess);
+        if !is_root && self.reached.parents(id).all(|(_, link)| is_optional(link)) {
             return Ok(());
         }
-        let needs =
-            |(_, link): &(BlobId, Link)| !matches!(link, Link::Subject | Link::Guess | Link::Manifest);
-        if is_root || blob.parents.iter().any(needs) {
+        let needs = |(_, link): (BlobId, Link)| !matches!(link, Link::Subject | Link::Guess | Link::Manifest);
+        if is_root || self.reached.parents(id).any(needs) {
             return Err(Error::Lacking {
                 repository: self.repository.path().display().to_string(),
                 image: self.label(id),
                 digest: blob.digest.clone(),
             });
         }
-        let parents: Vec<BlobId> = blob.parents.iter().map(|(parent, _)| *parent).collect();
+        let parents: Vec<BlobId> = self.reached.parents(id).map(|(parent, _)| parent).collect();
         let missing = blob.digest.clone();
         for image in self.ancestry.labels_of(id) {
             for parent in &parents {
