@@ -79,7 +79,7 @@ pub(super) const JOBS: &[Job] = &[
     Job::new("add docker archive, --layers zstd", RawMegabyte, |stage| {
         Ok(format!("-C {} add docker.tar --layers zstd", stage.repository()?))
     }),
-    Job::new("add docker archive again", Command, |_| Ok("-C docker add docker.tar".into())),
+    Job::new("add docker archive again", RawMegabyte, |_| Ok("-C docker add docker.tar".into())),
     Job::new("add OCI archive", GzipMegabyte, |stage| Ok(format!("-C {} add oci.tar", stage.repository()?))),
     Job::new("add OCI archive from a pipe", GzipMegabyte, |stage| {
         Ok(format!("-C {} add -", stage.repository()?))

@@ -51,8 +51,8 @@ impl Default for Arguments {
 }
 
 /// They differ by so much that what differs from run to run is little beside it.
-const SMALL: Size = Size { layer_bytes: 256 << 10, images: 100 };
-const LARGE: Size = Size { layer_bytes: 640 << 10, images: 400 };
+const SMALL: Size = Size { layer_bytes: 2 << 20, images: 100 };
+const LARGE: Size = Size { layer_bytes: 6 << 20, images: 400 };
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let limits = Limits::read(ARCH)?;

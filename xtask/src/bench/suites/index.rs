@@ -18,6 +18,9 @@ use crate::shell;
 const MEMORY: Bar = Bar::Memory { mib: 70.0 };
 /// The bar of everything but the full list.
 const SECONDS: Bar = Bar::Seconds(0.12);
+/// The same on a machine on which umoci does not take 0.22 s to list, and 0.31 s to change an index.
+const LISTS_FASTER: Bar = Bar::Faster { than: "umoci", times: 1.8 };
+const CHANGES_FASTER: Bar = Bar::Faster { than: "umoci", times: 2.6 };
 /// These jobs take a moment each: more rounds for the same time.
 const ROUNDS: usize = 2;
 
@@ -62,6 +65,7 @@ fn names(commands: &Commands, stores: &Stores) -> Job {
         .with(ours(commands, &stores.ours, "ocirepo ls --names", |_| words(&["ls", "--names"])))
         .with(umoci(commands, &stores.umoci, "umoci ls", |layout, _| words(&["ls", "--layout", layout])))
         .bar(SECONDS)
+        .bar(LISTS_FASTER)
         .bar(MEMORY)
 }
 
@@ -78,6 +82,7 @@ fn tag(commands: &Commands, stores: &Stores) -> Job {
         .with(ours(commands, &stores.ours, "ocirepo tag", tag_of_ours))
         .with(umoci(commands, &stores.umoci, "umoci tag", tag_of_umoci))
         .bar(SECONDS)
+        .bar(CHANGES_FASTER)
         .bar(MEMORY)
 }
 
@@ -102,6 +107,7 @@ fn rm(commands: &Commands, stores: &Stores) -> Job {
             })
         }))
         .bar(SECONDS)
+        .bar(CHANGES_FASTER)
         .bar(MEMORY)
 }
 
