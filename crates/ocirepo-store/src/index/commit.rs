@@ -165,10 +165,10 @@ impl Commit<'_> {
             let (digest, written) = beside(is_large, || document.digest(), write);
             // On record before it has its name: an index that is found there and is not on record came out
             // of a swap.
-            let announced =
-                written.and_then(|()| History::announce(own, digest, made_from.clone(), &made_from, owner));
-            announced.inspect_err(|_| disk::clean_up(own, &temporary))?;
-            own.rename(&temporary, own, NEXT)?;
+            written
+                .and_then(|()| History::announce(own, digest, made_from.clone(), &made_from, owner))
+                .and_then(|()| own.rename(&temporary, own, NEXT))
+                .inspect_err(|_| disk::clean_up(own, &temporary))?;
         }
         if let Some((from, to)) = marked {
             Config::write_converting(own, from, to, owner)?;

@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::entry::{Entry, Place};
@@ -77,9 +77,9 @@ impl Document {
         {
             return Err(format!("it has schemaVersion {version}, not 2"));
         }
-        let list = list.ok_or_else(|| "it has no list of manifests".to_owned())?;
+        let List(list) = list.ok_or_else(|| "it has no list of manifests".to_owned())?;
         if list.len() > MAX_ENTRIES {
-            return Err(format!("it has {} entries, more than {MAX_ENTRIES}", list.len()));
+            return Err(format!("it has more than {MAX_ENTRIES} entries"));
         }
         let entry = |raw: &&RawValue| Entry::read(text, Place::of(raw.get(), text));
         let entries = in_stretches(&list, jobs, entry);
@@ -178,9 +178,11 @@ impl Document {
 }
 
 /// The members of a document, and apart from them what is listed.
+///
+/// They are read while the text is still being checked, so neither takes more room here than it may.
 struct Members<'a> {
     members: Object,
-    list: Option<Vec<&'a RawValue>>,
+    list: Option<List<'a>>,
 }
 
 impl<'de> Deserialize<'de> for Members<'de> {
@@ -193,7 +195,9 @@ impl<'de> Deserialize<'de> for Members<'de> {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
                 let mut read = Members { members: Object::default(), list: None };
+                let mut left = json::MAX_MEMBERS;
                 while let Some(name) = map.next_key::<String>()? {
+                    left = left.checked_sub(1).ok_or_else(|| A::Error::custom("it has too many members"))?;
                     let value = if name == ENTRIES {
                         // Go programs write an empty list as null.
                         read.list = Some(map.next_value::<Option<_>>()?.unwrap_or_default());
@@ -207,6 +211,33 @@ impl<'de> Deserialize<'de> for Members<'de> {
             }
         }
         deserializer.deserialize_map(Visit)
+    }
+}
+
+/// What is listed; of more than [`MAX_ENTRIES`], one more than that.
+#[derive(Default)]
+struct List<'a>(Vec<&'a RawValue>);
+
+impl<'de> Deserialize<'de> for List<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visit;
+        impl<'de> Visitor<'de> for Visit {
+            type Value = List<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<List<'de>, A::Error> {
+                let mut list = Vec::new();
+                while let Some(entry) = seq.next_element()? {
+                    list.push(entry);
+                    if list.len() > MAX_ENTRIES {
+                        while seq.next_element::<IgnoredAny>()?.is_some() {}
+                    }
+                }
+                Ok(List(list))
+            }
+        }
+        deserializer.deserialize_seq(Visit)
     }
 }
 
@@ -228,6 +259,20 @@ mod tests {
             assert!(out.contains(piece), "{piece} is gone from {out}");
         }
         assert_eq!(Document::parse(out.as_bytes()).unwrap().to_bytes(), out.as_bytes());
+    }
+
+    #[test]
+    fn more_entries_than_an_index_has_room_for_are_refused() {
+        let of =
+            |entries: usize| format!(r#"{{"schemaVersion":2,"manifests":[{}0]}}"#, "0,".repeat(entries - 1));
+        for jobs in [1, 2] {
+            assert_eq!(
+                Document::read(&Arc::new(of(MAX_ENTRIES)), jobs).unwrap().entries().len(),
+                MAX_ENTRIES
+            );
+            let refused = Document::read(&Arc::new(of(MAX_ENTRIES + 2)), jobs).unwrap_err();
+            assert_eq!(refused, "it has more than 600000 entries");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAcces
 use serde_json::value::RawValue;
 
 /// The most members of one object.
-const MAX_MEMBERS: usize = 100_000;
+pub(super) const MAX_MEMBERS: usize = 100_000;
 
 /// So many values any document may have.
 const FREE_VALUES: usize = 1_000_000;
