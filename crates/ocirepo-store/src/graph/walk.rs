@@ -247,7 +247,7 @@ struct Step {
     met: Met,
     size: Option<u64>,
     may_be_absent: bool,
-    embedded: Option<Vec<u8>>,
+    embedded: Option<Box<[u8]>>,
 }
 
 impl Step {
@@ -258,7 +258,7 @@ impl Step {
             size: edge.sized.then_some(edge.descriptor.size),
             may_be_absent: edge.descriptor.may_be_absent(),
             met: known.meet(edge.descriptor.digest),
-            embedded: edge.descriptor.data,
+            embedded: edge.descriptor.data.map(Vec::into_boxed_slice),
         }
     }
 }
@@ -269,11 +269,11 @@ struct Task {
     blob: BlobId,
     class: Class,
     size: Option<u64>,
-    embedded: Option<Vec<u8>>,
+    embedded: Option<Box<[u8]>>,
 }
 
-/// So many documents are in memory at once.
-const WAVE: usize = 4096;
+/// What so many documents name is in memory at once.
+const WAVE: usize = 2048;
 
 /// Follows everything from all entries of `index`, on so many threads.
 #[must_use]
@@ -420,7 +420,7 @@ impl<'a> Walk<'a> {
         id
     }
 
-    fn schedule(&mut self, id: BlobId, class: Class, size: Option<u64>, embedded: Option<Vec<u8>>) {
+    fn schedule(&mut self, id: BlobId, class: Class, size: Option<u64>, embedded: Option<Box<[u8]>>) {
         let blob = &mut self.graph.blobs[id.0 as usize];
         let role = 1 << class as u8;
         if blob.roles & role == 0 {

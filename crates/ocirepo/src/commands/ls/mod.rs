@@ -164,7 +164,7 @@ fn list(view: &View<'_>, args: &Args, context: &Context) -> Result<Code> {
     if args.names {
         return print_names(rows.into_iter().filter_map(|row| row.summary.reference), context);
     }
-    if args.tree {
+    if args.tree && !rows.is_empty() {
         reporter.during("finding referrers", || tree::grow(view, &mut rows))?;
     }
     if context.format == Format::Json {
