@@ -85,11 +85,12 @@ pub fn plan(repository: &Repository, options: &Options, progress: &dyn Progress)
 }
 
 fn look(repository: &Repository, options: &Options, progress: &dyn Progress) -> Result<Plan> {
+    let sharing = open_others(repository, options)?;
+    let others = read_others(&sharing)?;
+    // After every index: what one of them names was there before it.
     let list = || blob::list(repository.blobs(), repository.root());
     let (mut snapshot, listing) = repository.read_index_beside(list)?;
     let Listing { blobs, strangers, linked } = listing?;
-    let sharing = open_others(repository, options)?;
-    let others = read_others(&sharing)?;
     let waiting = Waiting::find(sharing.iter().chain([repository]))?;
     let mut prune = HashSet::new();
     let mut pruned = Vec::new();
