@@ -15,6 +15,7 @@ use super::entry::{Entry, Place};
 use super::json::{self, Object};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::disk::BUFFER;
+use crate::hashing::WORTH_A_THREAD;
 use crate::parallel::{beside, in_stretches};
 
 /// The largest index.json that is read, in bytes.
@@ -23,9 +24,6 @@ pub const MAX_INDEX_SIZE: u64 = 64 << 20;
 /// The most entries that are read: more than an index.json of the largest size has room for, if each
 /// of them is a descriptor.
 const MAX_ENTRIES: usize = 600_000;
-
-/// A text that takes longer to parse than a thread to start.
-const WORTH_A_THREAD: usize = 1 << 20;
 
 /// A parsed index.json.
 #[derive(Debug, Clone)]
@@ -64,7 +62,7 @@ impl Document {
             return Err("it is empty".to_owned());
         }
         let take_apart = || serde_json::from_str(text);
-        let is_worth_it = jobs > 1 && text.len() > WORTH_A_THREAD;
+        let is_worth_it = jobs > 1 && text.len() as u64 >= WORTH_A_THREAD;
         let (checked, taken_apart) = beside(is_worth_it, || json::check(text.as_bytes()), take_apart);
         checked?;
         let is_object = text.trim_start().starts_with('{');

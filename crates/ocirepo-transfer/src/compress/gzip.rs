@@ -32,7 +32,8 @@ impl Codec for Gzip {
     fn encode(&self, content: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         out.clear();
         let level = i32::from(self.0.get());
-        if self.0 > FASTEST {
+        // Even of nothing there is a member.
+        if self.0 > FASTEST || content.is_empty() {
             return append(level, content, out);
         }
         let pieces: Vec<(bool, &[u8])> =
@@ -43,8 +44,7 @@ impl Codec for Gzip {
             append(if run[0].0 { STORED } else { level }, member, out)?;
             rest = behind;
         }
-        // Even of nothing there is a member.
-        if content.is_empty() { append(level, content, out) } else { Ok(()) }
+        Ok(())
     }
 }
 
