@@ -337,6 +337,18 @@ fn a_compressed_archive_is_the_same_however_many_work_on_it() {
     }
 }
 
+/// Two encoders are at work then, and the outer one has to read what the inner one waits to give away.
+#[test]
+fn layers_are_compressed_in_an_archive_that_is_compressed_too() {
+    let mut state = State::new();
+    let large = ImageSpec::seeded("large").noise_layer(1, 30_000_000).noise_layer(2, 3_000_000).build();
+    state.layout.full_image(&large, A).write_index();
+    let form = ["--type", "docker", "--layers", "gzip:1"];
+    let (plain, path) = (export(&state.ocirepo, &form), state.ocirepo.scratch("packed"));
+    run(&state.ocirepo, &path, &[&form[..], &["--compress", "gzip:1", "-j", "2"]].concat()).ok();
+    assert!(Compression::Gzip.unpack(&fs::read(&path).unwrap()) == plain.bytes);
+}
+
 /// From read-only media, and by whoever may only read.
 #[test]
 fn exporting_changes_nothing_in_the_repository() {

@@ -21,10 +21,10 @@ use serde_json::{Value, json};
 const A: &str = "docker.io/library/a:1";
 const B: &str = "docker.io/library/b:1";
 
-/// Three raw layers, one of them large enough for several blocks of any compressor.
+/// Four raw layers, two of them large enough for some blocks of gzip.
 fn raw() -> ImageSpec {
-    let text: String = (0..60_000).map(|n| format!("line {n}\n")).collect();
-    ImageSpec::seeded("a").layer(Tarball::new().file("text", text))
+    let text: String = (0..130_000).map(|n| format!("line {n}\n")).collect();
+    ImageSpec::seeded("a").layer(Tarball::new().file("text", text)).noise_layer(1, 3_000_000)
 }
 
 /// The layers of a manifest as they are stored must unpack to the diffIDs of its config; returns their media types.

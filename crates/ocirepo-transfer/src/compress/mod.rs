@@ -5,9 +5,12 @@
 //! does the processor (`gzip` and `zstd` say why). The versions of the encoders do. They are pinned
 //! by tests: whoever moves them counts up the revision in [`Encoding::recipe`].
 //!
-//! Memory: up to `jobs + 3` blocks, each with its compressed bytes, where a block is 1 MiB for gzip
-//! and 8 MiB for zstd; and for each job an encoder, which takes 0.5 MiB for gzip, 4 MiB for zstd at
-//! level 3 and 90 MiB at level 19.
+//! Layers are compressed side by side, so that no thread is without work at the end of one, or where
+//! one is read more slowly than it is compressed.
+//!
+//! Memory, whatever the number of layers: up to `jobs + 3` blocks, each with its compressed bytes, where
+//! a block is 1 MiB for gzip and 8 MiB for zstd; and for each job an encoder, which takes 0.5 MiB for gzip,
+//! 4 MiB for zstd at level 3 and 90 MiB at level 19.
 //!
 //! Another encoder is another [`Codec`].
 
@@ -26,6 +29,7 @@ pub use encoding::{Encoding, GzipLevel, InvalidEncoding, ZstdLevel};
 
 use blocks::{Blocks, Buffers};
 use gzip::Gzip;
+use ordered::Limits;
 use zstd::Zstd;
 
 /// Why compressing ended early.
@@ -39,16 +43,23 @@ pub(crate) enum Stopped<E> {
     Encoder(io::Error),
 }
 
-/// Compresses one stream after the other; its buffers serve for all of them.
-#[derive(Debug, Default)]
+/// Compresses streams, several at once if it is called from several threads; its limits and its
+/// buffers are those of all of them.
+#[derive(Debug)]
 pub(crate) struct Encoder {
+    limits: Limits,
     blocks: Buffers,
     pieces: Buffers,
 }
 
 impl Encoder {
-    /// Compresses what is in `reader` on up to `jobs` threads, and gives the compressed bytes to
-    /// `sink`. Both are used on the thread of the caller, and with one job, no other thread is.
+    /// One that compresses on up to `jobs` threads.
+    pub(crate) fn new(jobs: usize) -> Self {
+        Self { limits: Limits::new(jobs), blocks: Buffers::default(), pieces: Buffers::default() }
+    }
+
+    /// Compresses what is in `reader`, and gives the compressed bytes to `sink`. Both are used on the
+    /// thread of the caller, and with one job, no other thread is.
     ///
     /// # Errors
     /// The first of reader, encoder and sink, which stops the rest.
@@ -56,12 +67,11 @@ impl Encoder {
         &self,
         reader: &mut (dyn Read + Send),
         encoding: Encoding,
-        jobs: usize,
         sink: &mut dyn FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), Stopped<E>> {
         match encoding {
-            Encoding::Gzip(level) => self.encode_with(&Gzip(level), reader, jobs, sink),
-            Encoding::Zstd(level) => self.encode_with(&Zstd(level), reader, jobs, sink),
+            Encoding::Gzip(level) => self.encode_with(&Gzip(level), reader, sink),
+            Encoding::Zstd(level) => self.encode_with(&Zstd(level), reader, sink),
         }
     }
 
@@ -69,13 +79,12 @@ impl Encoder {
         &self,
         codec: &C,
         reader: &mut (dyn Read + Send),
-        jobs: usize,
         sink: &mut dyn FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), Stopped<E>> {
-        let Self { blocks, pieces } = self;
+        let Self { limits, blocks, pieces } = self;
         ordered::in_order(
             Blocks::new(reader, C::BLOCK, blocks).map(|block| block.map_err(Stopped::Reader)),
-            jobs,
+            limits,
             |block| {
                 let mut piece = pieces.take();
                 codec.encode(&block, &mut piece)?;

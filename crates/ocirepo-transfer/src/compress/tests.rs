@@ -11,7 +11,7 @@ use crate::source::zstd_decoder;
 fn compress(content: &[u8], encoding: &str, jobs: usize) -> Vec<u8> {
     let mut out = Vec::new();
     let result =
-        Encoder::default().encode(&mut Cursor::new(content), encoding.parse().unwrap(), jobs, &mut |bytes| {
+        Encoder::new(jobs).encode(&mut Cursor::new(content), encoding.parse().unwrap(), &mut |bytes| {
             out.extend_from_slice(bytes);
             Ok::<(), String>(())
         });
@@ -122,7 +122,7 @@ fn how_the_content_is_read_changes_nothing() {
     let content = mixture(Gzip::BLOCK + 5);
     let mut out = Vec::new();
     let encoding = "gzip".parse().unwrap();
-    let result = Encoder::default().encode(&mut Dripping(&content), encoding, 2, &mut |bytes| {
+    let result = Encoder::new(2).encode(&mut Dripping(&content), encoding, &mut |bytes| {
         out.extend_from_slice(bytes);
         Ok::<(), String>(())
     });
@@ -187,8 +187,8 @@ fn an_error_of_the_reader_comes_out_as_it_is() {
     }
     for jobs in [1, 2, 8] {
         let mut reader = Cursor::new(random_bytes(3 * Gzip::BLOCK)).chain(Broken);
-        let result = Encoder::default()
-            .encode(&mut reader, "gzip".parse().unwrap(), jobs, &mut |_| Ok::<(), String>(()));
+        let result =
+            Encoder::new(jobs).encode(&mut reader, "gzip".parse().unwrap(), &mut |_| Ok::<(), String>(()));
         assert!(matches!(result, Err(Stopped::Reader(error)) if error.raw_os_error() == Some(5)));
     }
 }
@@ -198,7 +198,7 @@ fn an_error_of_the_sink_stops_the_reading() {
     for jobs in [1, 2, 8] {
         let mut reader = io::repeat(7);
         let mut calls = 0;
-        let result = Encoder::default().encode(&mut reader, "gzip".parse().unwrap(), jobs, &mut |_| {
+        let result = Encoder::new(jobs).encode(&mut reader, "gzip".parse().unwrap(), &mut |_| {
             calls += 1;
             if calls < 5 { Ok(()) } else { Err("full") }
         });

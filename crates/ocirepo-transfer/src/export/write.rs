@@ -14,7 +14,7 @@ use super::docker;
 use super::medium::Medium;
 use super::member::{Layer, Member, Source};
 use super::tar::{self, Kind};
-use crate::compress::{Encoding, Stopped};
+use crate::compress::{Encoder, Encoding, Stopped};
 use crate::error::{Error, Result};
 use crate::import::carrier::Carrier;
 use crate::source::widen;
@@ -66,14 +66,16 @@ pub(super) fn compressed(
 ) -> Result<()> {
     let (mut reader, mut writer) = io::pipe().map_err(|error| refused(label, error))?;
     widen(&reader);
-    let jobs = carrier.repository().jobs();
+    // Not that of the carrier: what encodes layers there waits until this one has read them, and
+    // would hold the places that this one waits for.
+    let outer = Encoder::new(carrier.repository().jobs());
     thread::scope(|scope| {
         let encoder = scope.spawn(move || {
-            carrier.encoder.encode(&mut reader, encoding, jobs, &mut |bytes| out.write_all(bytes)).map_err(
-                |stopped| match stopped {
+            outer.encode(&mut reader, encoding, &mut |bytes| out.write_all(bytes)).map_err(|stopped| {
+                match stopped {
                     Stopped::Sink(error) | Stopped::Reader(error) | Stopped::Encoder(error) => error,
-                },
-            )
+                }
+            })
         });
         let written = archive(carrier, members, &mut State::default(), &mut writer, label, progress);
         drop(writer);

@@ -53,7 +53,8 @@ impl<'a> Carrier<'a> {
         ingest: &'a Ingest<'a>,
         progress: &'a dyn Progress,
     ) -> Self {
-        Self { content, prefix, blobs, ingest, progress, encoder: Encoder::default() }
+        let encoder = Encoder::new(ingest.repository().jobs());
+        Self { content, prefix, blobs, ingest, progress, encoder }
     }
 }
 

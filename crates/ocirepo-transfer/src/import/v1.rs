@@ -80,12 +80,8 @@ pub(crate) fn import(carrier: &Carrier<'_>, images: &[Image], layering: &Layerin
     }
     let total = members.iter().map(|member| member.size).fold(0, u64::saturating_add);
     let task = Task::begin(carrier.progress, carrier.label(), Unit::Bytes, Some(total));
-    let layers = layering.each(
-        carrier,
-        &members,
-        |member| member.size,
-        |member| layering.bring(carrier, member, None),
-    )?;
+    let layers =
+        carrier.on_each(&members, |member| member.size, |member| layering.bring(carrier, member, None))?;
     drop(task);
 
     let stacked = images.iter().zip(stacks);

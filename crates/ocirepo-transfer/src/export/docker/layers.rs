@@ -51,8 +51,7 @@ pub(super) fn prepare(
         LayerForm::Raw => layers.iter().map(|layer| raw(carrier, layer)).collect(),
         LayerForm::Encoded(encoding) => {
             measuring(progress, layers.iter().filter(|layer| layer.changes()), || {
-                // An encoder is parallel in itself.
-                layers.iter().map(|layer| encoded(carrier, layer, encoding)).collect()
+                carrier.on_each(&layers, |layer| layer.stored, |layer| encoded(carrier, layer, encoding))
             })
         }
     };
@@ -187,14 +186,13 @@ pub(in crate::export) fn pour(
 ) -> Result<()> {
     let origin = Origin::Repository(&layer.blob, layer.stored);
     let algorithm = layer.diff_id.algorithm().unwrap_or(Algorithm::Sha256);
-    let jobs = carrier.repository().jobs();
     let unpacked =
         unpack(carrier, origin, layer.compression, algorithm, Sink::Nothing, &mut |content| match layer
             .encoding
         {
             None => copy(carrier, content, sink),
             Some(encoding) => {
-                carrier.encoder.encode(content, encoding, jobs, sink).map_err(|stopped| match stopped {
+                carrier.encoder.encode(content, encoding, sink).map_err(|stopped| match stopped {
                     Stopped::Sink(error) => error,
                     Stopped::Reader(error) | Stopped::Encoder(error) => Error::read(carrier.label(), error),
                 })

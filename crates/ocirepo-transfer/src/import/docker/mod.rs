@@ -66,8 +66,7 @@ pub(crate) fn import(carrier: &Carrier<'_>, images: &[Image], layering: &Layerin
 
     let total = members.iter().map(|(member, _)| member.size).fold(0, u64::saturating_add);
     let task = Task::begin(carrier.progress, carrier.label(), Unit::Bytes, Some(total));
-    let layers = layering.each(
-        carrier,
+    let layers = carrier.on_each(
         &members,
         |(member, _)| member.size,
         |(member, diff_id)| layering.bring(carrier, member, Some(diff_id)),

@@ -59,21 +59,6 @@ pub(crate) struct Layering<'r> {
 }
 
 impl Layering<'_> {
-    /// Does something to every layer: on several threads, unless each layer is to be encoded, which
-    /// is parallel in itself.
-    pub(crate) fn each<T: Sync, R: Send>(
-        &self,
-        carrier: &Carrier<'_>,
-        layers: &[T],
-        size: impl Fn(&T) -> u64,
-        work: impl Fn(&T) -> Result<R> + Sync,
-    ) -> Result<Vec<R>> {
-        match self.policy {
-            Layers::Encode(_) => layers.iter().map(work).collect(),
-            Layers::Keep | Layers::Reuse => carrier.on_each(layers, size, work),
-        }
-    }
-
     /// Brings in a layer of a docker archive whose diffID should be `expected`, if that is known
     /// beforehand. Whether it is, is for the caller to say.
     pub(crate) fn bring(
@@ -166,14 +151,13 @@ impl Layering<'_> {
             }
         }
         let mut writer = carrier.ingest.writer(Algorithm::Sha256)?;
-        let jobs = carrier.repository().jobs();
         let diff_id = source.unpack(carrier, algorithm, &mut |layer| {
-            carrier.encoder.encode(layer, encoding, jobs, &mut |bytes| writer.push(bytes)).map_err(
-                |stopped| match stopped {
+            carrier.encoder.encode(layer, encoding, &mut |bytes| writer.push(bytes)).map_err(|stopped| {
+                match stopped {
                     Stopped::Sink(error) => error.into(),
                     Stopped::Reader(error) | Stopped::Encoder(error) => Error::read(carrier.label(), error),
-                },
-            )
+                }
+            })
         })?;
         let staged = writer.finish()?;
         let layer = Layer { digest: staged.digest().clone(), size: staged.size(), compression, diff_id };

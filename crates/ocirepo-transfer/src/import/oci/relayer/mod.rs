@@ -98,8 +98,7 @@ pub(crate) fn relayer(
     let carrier = graph.carrier;
     let total = uses.iter().map(|(_, used)| used.descriptor.size).fold(0, u64::saturating_add);
     let task = Task::begin(carrier.progress, carrier.label(), Unit::Bytes, Some(total));
-    let stored = layering.each(
-        carrier,
+    let stored = carrier.on_each(
         &uses,
         |(_, used)| used.descriptor.size,
         |(_, used)| store(carrier, used, layering),

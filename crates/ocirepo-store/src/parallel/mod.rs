@@ -1,7 +1,10 @@
 //! Doing one thing to many items on a few scoped threads.
 //!
 //! Work that computes runs on as many threads as it may: [`on_threads`], [`largest_first`]. Small
-//! looks at the disk run on as many as keep that many processors busy: [`in_parallel`].
+//! looks at the disk run on as many as keep that many processors busy: [`in_parallel`]. What only
+//! so many threads may do at once, they do in [`Turns`].
+
+mod turns;
 
 use std::cmp::Reverse;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
+
+pub use turns::{Turn, Turns};
 
 use crate::error::Result;
 use crate::progress::Progress;
