@@ -6,9 +6,10 @@
 //! hasher says when, by [`PipelinedHasher::split`]. Bytes that are handed over are copied, unless they
 //! were read into a buffer of the hasher, [`PipelinedHasher::buffer`].
 //!
-//! Memory: none before that, then up to six pieces of 256 KiB.
+//! Memory: none before that, then up to four pieces of 256 KiB. The same pieces go around and are cleared
+//! once, so the work does not depend on which thread is ahead.
 
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
 use crate::digest::{Algorithm, Digest, Hasher};
@@ -16,8 +17,11 @@ use crate::digest::{Algorithm, Digest, Hasher};
 /// What is handed over at once, in bytes.
 const PIECE: usize = 256 << 10;
 
-/// So many pieces may wait to be hashed.
-const WAITING: usize = 4;
+/// So many pieces are with the thread: one is hashed, the others wait.
+const BESIDE: usize = 3;
+
+/// A piece, of which so many bytes from its beginning are to be hashed.
+type Filled = (Vec<u8>, usize);
 
 /// To hash so many bytes takes longer than to start a thread by far.
 pub(crate) const WORTH_A_THREAD: u64 = 1 << 20;
@@ -39,8 +43,10 @@ enum State {
 #[derive(Debug)]
 struct Beside {
     /// What was taken in and not handed over.
-    piece: Vec<u8>,
-    full: SyncSender<Vec<u8>>,
+    piece: Filled,
+    /// How many pieces were handed over and not taken back.
+    given: usize,
+    full: Sender<Filled>,
     empty: Receiver<Vec<u8>>,
     thread: JoinHandle<Hasher>,
 }
@@ -80,22 +86,19 @@ impl PipelinedHasher {
     /// [`Self::accept`].
     pub fn buffer(&mut self, size: u64) -> Vec<u8> {
         let mut buffer = std::mem::take(&mut self.spare);
-        if let State::Beside(beside) = &self.state
+        if let State::Beside(beside) = &mut self.state
             && buffer.capacity() == 0
         {
-            buffer = beside.empty.try_recv().unwrap_or_default();
+            buffer = beside.empty_piece();
         }
         buffer.resize(usize::try_from(size).map_or(PIECE, |size| size.min(PIECE)), 0);
         buffer
     }
 
     /// Takes in the first `length` bytes of a buffer.
-    pub fn accept(&mut self, mut buffer: Vec<u8>, length: usize) {
+    pub fn accept(&mut self, buffer: Vec<u8>, length: usize) {
         match &mut self.state {
-            State::Beside(beside) if length > 0 => {
-                buffer.truncate(length);
-                beside.hand_over(buffer);
-            }
+            State::Beside(beside) if length > 0 => beside.hand_over((buffer, length)),
             State::Beside(_) => self.spare = buffer,
             State::Here(hasher) => {
                 hasher.update(&buffer[..length]);
@@ -109,10 +112,10 @@ impl PipelinedHasher {
     pub fn finish(self) -> Digest {
         match self.state {
             State::Here(hasher) => hasher.finish(),
-            State::Beside(Beside { piece, full, thread, .. }) => {
+            State::Beside(Beside { piece: (piece, length), full, thread, .. }) => {
                 drop(full);
                 let mut hasher = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                hasher.update(&piece);
+                hasher.update(&piece[..length]);
                 hasher.finish()
             }
         }
@@ -123,42 +126,53 @@ impl Beside {
     /// Goes on from where `hasher` is; `None` where no thread can be had.
     fn start(hasher: &Hasher) -> Option<Self> {
         let mut hasher = hasher.clone();
-        let (full, pieces) = sync_channel::<Vec<u8>>(WAITING);
+        let (full, pieces) = channel::<Filled>();
         let (give_back, empty) = channel();
         let work = move || {
-            for piece in pieces {
-                hasher.update(&piece);
+            for (piece, length) in pieces {
+                hasher.update(&piece[..length]);
                 // Nobody needs it any more once everything is handed over.
                 let _ = give_back.send(piece);
             }
             hasher
         };
         let thread = thread::Builder::new().name("hash".to_owned()).spawn(work).ok()?;
-        Some(Self { piece: Vec::new(), full, empty, thread })
+        Some(Self { piece: Filled::default(), given: 0, full, empty, thread })
+    }
+
+    /// A piece with anything in it, or with nothing. Waits for one that was hashed, if as many as may be
+    /// are with the thread.
+    fn empty_piece(&mut self) -> Vec<u8> {
+        if self.given < BESIDE {
+            return vec![0; PIECE];
+        }
+        self.given -= 1;
+        // The thread only ends before its sender if it panics, and then `finish` says so.
+        self.empty.recv().unwrap_or_default()
     }
 
     /// Hands over a whole buffer, after what was taken in before.
-    fn hand_over(&mut self, buffer: Vec<u8>) {
+    fn hand_over(&mut self, buffer: Filled) {
         let before = std::mem::take(&mut self.piece);
-        for piece in [before, buffer] {
-            if !piece.is_empty() {
-                // The thread only ends before its sender if it panics, and then `finish` says so.
-                let _ = self.full.send(piece);
+        for filled in [before, buffer] {
+            if filled.1 > 0 {
+                self.given += usize::from(self.full.send(filled).is_ok());
             }
         }
     }
 
     fn take(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let room = PIECE - self.piece.len();
-            let (now, later) = bytes.split_at(bytes.len().min(room));
-            self.piece.reserve_exact(room);
-            self.piece.extend_from_slice(now);
-            if now.len() == room {
-                let next = self.empty.try_recv().unwrap_or_default();
-                self.hand_over(Vec::new());
-                self.piece = next;
-                self.piece.clear();
+            if self.piece.0.is_empty() {
+                self.piece.0 = self.empty_piece();
+                self.piece.0.resize(PIECE, 0);
+            }
+            let (piece, length) = &mut self.piece;
+            let (now, later) = bytes.split_at(bytes.len().min(PIECE - *length));
+            piece[*length..][..now.len()].copy_from_slice(now);
+            *length += now.len();
+            if *length == PIECE {
+                self.hand_over(Filled::default());
             }
             bytes = later;
         }
@@ -168,6 +182,24 @@ impl Beside {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn buffers_that_are_not_given_back_are_missed_by_nobody() {
+        let content = vec![7; 40 * PIECE];
+        let mut hasher = PipelinedHasher::new(Algorithm::Sha256);
+        hasher.split();
+        for (number, chunk) in content.chunks(PIECE).enumerate() {
+            drop(hasher.buffer(PIECE as u64));
+            if number % 2 == 0 {
+                hasher.update(chunk);
+            } else {
+                let mut buffer = hasher.buffer(PIECE as u64);
+                buffer.copy_from_slice(chunk);
+                hasher.accept(buffer, PIECE);
+            }
+        }
+        assert_eq!(hasher.finish(), Digest::sha256(&content));
+    }
 
     #[test]
     fn the_digest_does_not_depend_on_how_the_bytes_come() {

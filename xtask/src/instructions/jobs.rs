@@ -44,7 +44,7 @@ impl Unit {
         match self {
             Self::Command => 20_000,
             // One more copy of every byte is 1,000,000.
-            Self::RawMegabyte | Self::GzipMegabyte => 200_000,
+            Self::RawMegabyte | Self::GzipMegabyte => 20_000,
             Self::Image => 100,
         }
     }

@@ -136,10 +136,10 @@ mod tests {
         let (one, two, three) = (&JOBS[1], &JOBS[2], &JOBS[3]);
         let old = limits([(one.name, 5_000_000, 0), (two.name, 5_000_000, 0), ("knitting", 1, 1)]);
         let figure = |job, hashing, rest| Figure::median(job, &[Count { hashing, rest }]);
-        let figures = [figure(one, 5_040_000, 190_000), figure(two, 5_040_000, 210_000), figure(three, 7, 8)];
+        let figures = [figure(one, 5_040_000, 19_000), figure(two, 5_040_000, 21_000), figure(three, 7, 8)];
         let new = old.accept(&figures, "rustc 2".into());
         let mut expected =
-            limits([(one.name, 5_000_000, 0), (two.name, 5_040_000, 210_000), (three.name, 7, 8)]);
+            limits([(one.name, 5_000_000, 0), (two.name, 5_040_000, 21_000), (three.name, 7, 8)]);
         expected.origin = "rustc 2".into();
         assert_eq!(new, expected);
     }

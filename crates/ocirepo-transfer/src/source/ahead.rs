@@ -4,47 +4,54 @@
 //! after it. If the reader panics, so does the scope that its thread belongs to.
 
 use std::io::{self, BufRead, Read};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Scope;
 
 use crate::archive::limits::BUFFER;
 
-/// So many pieces wait to be used.
-const WAITING: usize = 3;
+/// So many pieces go around: one is filled, one is used, and the others wait.
+const PIECES: usize = 5;
+
+/// A buffer, and how much of it is in use.
+type Piece = (Vec<u8>, usize);
 
 /// What a reader on another thread gives.
 pub(crate) struct Ahead {
-    pieces: Receiver<io::Result<Vec<u8>>>,
+    pieces: Receiver<io::Result<Piece>>,
     empty: Sender<Vec<u8>>,
-    piece: Vec<u8>,
+    piece: Piece,
     used: usize,
 }
 
 impl Ahead {
     /// Begins to read. The thread ends with the reader, or once nobody wants more.
     pub(crate) fn start<'s>(scope: &'s Scope<'s, '_>, reader: impl Read + Send + 's) -> Self {
-        let (full, pieces) = sync_channel(WAITING);
+        let (full, pieces) = channel();
         let (empty, used) = channel();
         scope.spawn(move || give_all(reader, &full, &used));
-        Self { pieces, empty, piece: Vec::new(), used: 0 }
+        Self { pieces, empty, piece: Piece::default(), used: 0 }
     }
 }
 
-fn give_all(mut reader: impl Read, full: &SyncSender<io::Result<Vec<u8>>>, empty: &Receiver<Vec<u8>>) {
+fn give_all(mut reader: impl Read, full: &Sender<io::Result<Piece>>, empty: &Receiver<Vec<u8>>) {
+    let mut made = 0;
     loop {
-        let mut piece = empty.try_recv().unwrap_or_default();
-        piece.resize(BUFFER, 0);
-        let read = match reader.read(&mut piece) {
-            Ok(0) => return,
-            Ok(read) => {
-                piece.truncate(read);
-                Ok(piece)
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => Err(error),
+        let mut piece = if made < PIECES {
+            made += 1;
+            vec![0; BUFFER]
+        } else {
+            // Nobody wants more.
+            let Ok(piece) = empty.recv() else { return };
+            piece
         };
-        let is_last = read.is_err();
-        if full.send(read).is_err() || is_last {
+        let read = loop {
+            match reader.read(&mut piece) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        let is_last = !matches!(read, Ok(length) if length > 0);
+        if full.send(read.map(|length| (piece, length))).is_err() || is_last {
             return;
         }
     }
@@ -52,13 +59,17 @@ fn give_all(mut reader: impl Read, full: &SyncSender<io::Result<Vec<u8>>>, empty
 
 impl BufRead for Ahead {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.used == self.piece.len() {
-            let next = self.pieces.recv().unwrap_or_else(|_| Ok(Vec::new()))?;
+        if self.used == self.piece.1 {
+            let next = self.pieces.recv().unwrap_or_else(|_| Ok(Piece::default()))?;
             self.used = 0;
-            // Whoever reads may be done already.
-            let _ = self.empty.send(std::mem::replace(&mut self.piece, next));
+            let (piece, _) = std::mem::replace(&mut self.piece, next);
+            if !piece.is_empty() {
+                // Whoever reads may be done already.
+                let _ = self.empty.send(piece);
+            }
         }
-        Ok(&self.piece[self.used..])
+        let (piece, length) = &self.piece;
+        Ok(&piece[self.used..*length])
     }
 
     fn consume(&mut self, amount: usize) {
