@@ -210,6 +210,12 @@ impl Entry {
         self.name.get_or_init(|| self.read_name().map(Box::new)).as_deref()
     }
 
+    /// Whether it has a [`Entry::name`].
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        Name::is_in_annotations(self.image_name(), self.ref_name())
+    }
+
     /// [`Entry::name`] for those who ask once: nothing is kept of it.
     fn read_name(&self) -> Option<Name> {
         Name::from_annotations(self.image_name(), self.ref_name())

@@ -56,16 +56,7 @@ impl Name {
         {
             return Some(Self::Full(reference));
         }
-        let text = ref_name.filter(|text| !text.is_empty())?;
-        // A digest as a ref.name is how some tools write "nameless".
-        if text
-            .strip_prefix('@')
-            .unwrap_or(text)
-            .parse::<Digest>()
-            .is_ok_and(|digest| digest.algorithm().is_some())
-        {
-            return None;
-        }
+        let text = ref_name.filter(|text| is_name(text))?;
         Some(if text.contains(['/', ':', '@']) {
             parse_full(text).map_or_else(|| Self::Verbatim(text.to_owned()), Self::Full)
         } else if is_tag(text) {
@@ -73,6 +64,11 @@ impl Name {
         } else {
             Self::Verbatim(text.to_owned())
         })
+    }
+
+    /// Whether [`Self::from_annotations`] gives a name. Cheaper than to make it.
+    pub(crate) fn is_in_annotations(image_name: Option<&str>, ref_name: Option<&str>) -> bool {
+        ref_name.is_some_and(is_name) || Self::from_annotations(image_name, None).is_some()
     }
 
     /// What to write into the image name annotation.
@@ -103,6 +99,12 @@ impl Name {
             format!("{text} is outside the OCI grammar for ref.name; it is kept, but skopeo and umoci cannot address it")
         })
     }
+}
+
+/// Whether a ref.name names something. A digest there is how some tools write "nameless".
+fn is_name(text: &str) -> bool {
+    let digest = text.strip_prefix('@').unwrap_or(text).parse::<Digest>();
+    !text.is_empty() && !digest.is_ok_and(|digest| digest.algorithm().is_some())
 }
 
 fn parse_full(text: &str) -> Option<Reference> {
@@ -144,7 +146,10 @@ mod tests {
     use super::*;
 
     fn name(image_name: Option<&str>, ref_name: Option<&str>) -> Option<String> {
-        Name::from_annotations(image_name, ref_name).map(|name| name.to_string())
+        let name = Name::from_annotations(image_name, ref_name);
+        let is_named = Name::is_in_annotations(image_name, ref_name);
+        assert_eq!(name.is_some(), is_named, "{image_name:?} and {ref_name:?}");
+        name.map(|name| name.to_string())
     }
 
     #[test]
@@ -165,6 +170,8 @@ mod tests {
         assert_eq!(name(None, Some(digest.as_str())), None);
         assert_eq!(name(None, Some(&format!("@{digest}"))), None);
         assert_eq!(name(None, Some("")), None);
+        assert_eq!(name(Some("alpine"), Some(digest.as_str())), None);
+        assert!(name(Some("alpine:3.11"), Some(digest.as_str())).is_some());
         assert!(Name::parse(digest.as_str()).is_err() && Name::parse(digest.encoded()).is_err());
         let fallback = format!("sha256-{}", digest.encoded());
         assert_eq!(Name::from_annotations(None, Some(&fallback)), Some(Name::Tag(fallback)));

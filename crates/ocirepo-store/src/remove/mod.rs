@@ -78,7 +78,7 @@ pub fn plan(repository: &Repository, document: &Document, selection: &Selection)
         selected.extend(matched.into_iter().map(|n| (n, Reason::Selected)));
     }
     if selection.untagged {
-        let nameless = document.entries().iter().enumerate().filter(|(_, entry)| entry.name().is_none());
+        let nameless = document.entries().iter().enumerate().filter(|(_, entry)| !entry.is_named());
         selected.extend(nameless.map(|(n, _)| (n, Reason::Selected)));
     }
     let mut unreadable = Vec::new();

@@ -173,7 +173,7 @@ fn referrers<'d>(
         .entries()
         .iter()
         .enumerate()
-        .filter(|(position, entry)| !removed.contains(position) && entry.name().is_none())
+        .filter(|(position, entry)| !removed.contains(position) && !entry.is_named())
         .collect();
     let found = in_parallel(&nameless, repository.jobs(), |(position, entry)| {
         let descriptor = entry.descriptor().ok()?;

@@ -99,7 +99,7 @@ impl Shares {
 
     /// The nameless entries whose document has a subject: those that go along.
     fn find_referrers(&mut self, document: &Document) {
-        let nameless = |entry: &Entry| entry.name().is_none();
+        let nameless = |entry: &Entry| !entry.is_named();
         for (position, entry) in document.entries().iter().enumerate() {
             let Some(root) = self.roots[position] else { continue };
             let subject = self.below[root].iter().find(|(_, link)| *link == Link::Subject);

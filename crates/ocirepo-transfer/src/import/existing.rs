@@ -24,7 +24,7 @@ pub(crate) fn join(ingest: &Ingest<'_>, index: &Document, planned: &[Planned]) -
         .iter()
         .map(|planned| {
             let put = &planned.put;
-            let mut holders = index.entries().iter().filter(|entry| entry.name().is_some());
+            let mut holders = index.entries().iter().filter(|entry| entry.is_named());
             let holder = holders.find(|entry| entry.name() == put.name.as_ref());
             let joined = match holder.filter(|holder| holder.digest() != put.entry.digest()) {
                 Some(holder) => with(ingest, holder, put, &planned.children)?,

@@ -67,8 +67,8 @@ impl View<'_> {
     /// Where the one image stands in the index. Nameless images beside named ones are about those.
     pub(crate) fn only_image(&self) -> Result<usize> {
         let entries = self.document.entries();
-        let is_named = entries.iter().any(|entry| entry.name().is_some());
-        let counts = |entry: &Entry| !is_named || entry.name().is_some();
+        let is_named = entries.iter().any(Entry::is_named);
+        let counts = |entry: &Entry| !is_named || entry.is_named();
         let images: BTreeSet<_> =
             entries.iter().filter(|entry| counts(entry)).map(Entry::digest_text).collect();
         match entries.iter().position(counts).filter(|_| images.len() == 1) {

@@ -233,7 +233,10 @@ fn pass_on(document: &mut Document, policy: RefPolicy, mut freed: HashSet<String
         entry.ref_name().map(|text| freed.remove(text));
     }
     for entry in document.entries_mut() {
-        let Some(name) = entry.name().filter(|_| entry.ref_name().is_none()) else { continue };
+        if entry.ref_name().is_some() {
+            continue;
+        }
+        let Some(name) = entry.name() else { continue };
         let Some(ref_name) = name.ref_name(policy).filter(|text| freed.remove(text)) else { continue };
         if let Ok(named) = entry.with_names(entry.image_name(), Some(&ref_name)) {
             *entry = named;

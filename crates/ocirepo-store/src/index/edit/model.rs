@@ -41,14 +41,14 @@ fn put_plainly(document: &mut Document, policy: RefPolicy, put: &Put) -> Result<
         entries[first] = rename(&put.entry).map_err(fail)?;
         let mut position = 0;
         entries.retain(|entry| {
-            let nameless_twin = entry.name().is_none() && entry.digest_text() == digest;
+            let nameless_twin = entry.digest_text() == digest && !entry.is_named();
             let keep = position == first || !(holders.contains(&position) || nameless_twin);
             position += 1;
             keep
         });
         return Ok(PutOutcome { previous, unchanged: false, displaced });
     }
-    let nameless = entries.iter().position(|entry| entry.name().is_none() && entry.digest_text() == digest);
+    let nameless = entries.iter().position(|entry| entry.digest_text() == digest && !entry.is_named());
     match nameless {
         Some(position) => {
             let fail = |reason| Error::StrangeEntry { position, reason };
