@@ -191,10 +191,16 @@ impl Ingest<'_> {
     /// When no file can be made.
     pub fn writer(&self, algorithm: Algorithm) -> Result<BlobWriter> {
         if self.is_rehearsal() {
-            Ok(BlobWriter::rehearsal(algorithm, self.staging.writers()))
+            Ok(self.hasher(algorithm))
         } else {
             self.spool(algorithm)
         }
+    }
+
+    /// Begins a blob that is only hashed and counted, in any session: a core that has nothing else to do
+    /// helps with it as with those that are written.
+    pub fn hasher(&self, algorithm: Algorithm) -> BlobWriter {
+        BlobWriter::rehearsal(algorithm, self.staging.writers())
     }
 
     /// [`Ingest::writer`] for what has to be read again: there is a file in a rehearsal too.

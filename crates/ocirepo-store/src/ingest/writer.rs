@@ -12,11 +12,11 @@ use crate::disk::StagedFile;
 use crate::error::{Error, Result};
 use crate::hashing::PipelinedHasher;
 
-/// So much of a blob is written, in bytes, before it is asked whether a core has nothing to do:
-/// by then, whoever writes at the same time has begun too.
+/// So often, in bytes, it is asked whether a core has nothing to do. Before the first time, whoever
+/// writes at the same time has begun too; later, it may have ended.
 const SETTLED: u64 = 4 << 20;
 
-/// How many write blobs of a session at the same time, and how many may.
+/// How many write or hash blobs of a session at the same time, and how many may.
 #[derive(Debug, Clone)]
 pub(super) struct Writers {
     count: Arc<AtomicUsize>,
@@ -64,7 +64,7 @@ impl BlobWriter {
         Self { file: Some(file), ..Self::rehearsal(algorithm, writers) }
     }
 
-    /// One that writes nothing.
+    /// One that writes nothing, and hashes.
     pub(super) fn rehearsal(algorithm: Algorithm, writers: &Writers) -> Self {
         let hasher = PipelinedHasher::new(algorithm);
         Self { file: None, hasher, size: 0, writers: writers.join() }
@@ -108,7 +108,7 @@ impl BlobWriter {
     fn grow(&mut self, length: usize) {
         let before = self.size;
         self.size += length as u64;
-        if before < SETTLED && self.size >= SETTLED && self.writers.0.leave_a_core() {
+        if before / SETTLED < self.size / SETTLED && self.writers.0.leave_a_core() {
             self.hasher.split();
         }
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ocirepo_store::graph::{Class, Descriptor, Loaded, MAX_MANIFEST_SIZE, Wanted};
 use ocirepo_store::ingest::Ingest;
 use ocirepo_store::parallel::largest_first;
-use ocirepo_store::{Digest, Hasher, Item, Progress, Repository};
+use ocirepo_store::{Algorithm, Digest, Item, Progress, Repository};
 
 use crate::archive::{Content, Member, paths, pour, read_whole};
 use crate::compress::Encoder;
@@ -189,14 +189,15 @@ impl Carrier<'_> {
     }
 
     /// The digest of a member, without staging it.
-    pub(crate) fn hash(&self, member: &Member, mut hasher: Hasher) -> Result<Digest> {
+    pub(crate) fn hash(&self, member: &Member, algorithm: Algorithm) -> Result<Digest> {
         let _item = Item::begin(self.progress, &member.name);
+        let mut hasher = self.ingest.hasher(algorithm);
         pour(self.content, member, &mut |chunk| {
-            hasher.update(chunk);
+            hasher.push(chunk)?;
             self.progress.advance(chunk.len() as u64);
             Ok(())
         })?;
-        Ok(hasher.finish())
+        Ok(hasher.finish()?.digest().clone())
     }
 
     /// Brings a document into memory, proven, and into the session. `size` is what its descriptor

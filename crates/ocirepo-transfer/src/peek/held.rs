@@ -5,7 +5,7 @@ use std::io;
 
 use ocirepo_store::graph::{Documents, Loaded, Wanted};
 use ocirepo_store::verify::State;
-use ocirepo_store::{Digest, Hasher};
+use ocirepo_store::Digest;
 
 use crate::archive::{Member, paths};
 use crate::error::{Error, Result};
@@ -59,7 +59,7 @@ impl Held<'_> {
         let Some(algorithm) = digest.algorithm() else { return Ok(None) };
         match member.known_digest().filter(|known| known.algorithm() == Some(algorithm)) {
             Some(known) => Ok(Some(known.clone())),
-            None => self.carrier.hash(member, Hasher::new(algorithm)).map(Some),
+            None => self.carrier.hash(member, algorithm).map(Some),
         }
     }
 

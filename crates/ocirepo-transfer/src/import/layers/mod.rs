@@ -238,7 +238,7 @@ fn keep_plain(
     if let Some(expected) = expected
         && carrier.repository().blob_size(expected)? == Some(member.size)
     {
-        let digest = carrier.hash(member, Hasher::new(algorithm))?;
+        let digest = carrier.hash(member, algorithm)?;
         if digest != *expected || carrier.ingest.has(&digest, member.size)? {
             return Ok(digest);
         }

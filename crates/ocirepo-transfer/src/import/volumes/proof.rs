@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use ocirepo_store::ingest::Staged;
-use ocirepo_store::{Algorithm, Digest, Hasher, Item as Part, Unit};
+use ocirepo_store::{Algorithm, Digest, Item as Part, Unit};
 
 use super::label::{Label, Sums};
 use crate::archive::{Member, paths, pour};
@@ -98,7 +98,7 @@ impl<'v> Volume<'v> {
             let member = self.member(name)?;
             let found = match member.known_digest() {
                 Some(known) if known.algorithm() == sum.algorithm() => known.clone(),
-                _ => self.carrier.hash(&member, Hasher::new(Algorithm::Sha256))?,
+                _ => self.carrier.hash(&member, Algorithm::Sha256)?,
             };
             if found != *sum {
                 return Err(self.is_damaged(name));
@@ -159,7 +159,7 @@ impl<'v> Volume<'v> {
                 let staged = self.stage(&member, algorithm)?;
                 (staged.digest().clone(), Some(staged))
             }
-            None => (self.carrier.hash(&member, Hasher::new(algorithm))?, None),
+            None => (self.carrier.hash(&member, algorithm)?, None),
         };
         if found != item.proof {
             return Err(self.is_damaged(&item.name));
