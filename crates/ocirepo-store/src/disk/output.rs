@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::{NamedTempFile, TempPath};
 
-use super::Dir;
+use super::{Dir, Syncer};
 use crate::error::{Error, Result};
 use crate::stop::{Stop, Temporary};
 
@@ -22,6 +22,9 @@ use crate::stop::{Stop, Temporary};
 pub struct OutputFile {
     path: PathBuf,
     to: To,
+    /// How much was written, in bytes.
+    written: u64,
+    syncer: Syncer,
     stopping: Option<Temporary>,
 }
 
@@ -61,7 +64,7 @@ impl OutputFile {
             }
             Err(_) => Self::beside(path, path)?,
         };
-        Ok(Self { path: path.to_owned(), to, stopping: None })
+        Ok(Self { path: path.to_owned(), to, written: 0, syncer: Syncer::new(), stopping: None })
     }
 
     fn beside(path: &Path, target: &Path) -> Result<To> {
@@ -109,6 +112,17 @@ impl OutputFile {
         }
     }
 
+    fn grow(&mut self, length: usize) -> io::Result<()> {
+        let before = self.written;
+        self.written += length as u64;
+        match &self.to {
+            To::File(file, _) => {
+                self.syncer.grows(file.as_file(), || self.path.clone(), before, self.written)
+            }
+            To::Direct(_) => Ok(()),
+        }
+    }
+
     /// [`OutputFile::seal`] and [`SealedFile::commit`].
     ///
     /// # Errors
@@ -122,7 +136,7 @@ impl OutputFile {
     /// # Errors
     /// When the file system refuses.
     pub fn seal(self) -> Result<SealedFile> {
-        let Self { path, to, stopping } = self;
+        let Self { path, to, syncer, stopping, .. } = self;
         match to {
             To::Direct(file) => match file.sync_all() {
                 // Neither fifos nor terminals can be synced; disks and tapes can.
@@ -134,6 +148,7 @@ impl OutputFile {
                 _ => Ok(SealedFile { path, hidden: None, _stopping: None }),
             },
             To::File(file, target) => {
+                syncer.wait()?;
                 file.as_file().sync_all().map_err(|error| Error::io("sync", &path, error))?;
                 let hidden = Some((file.into_temp_path(), target));
                 Ok(SealedFile { path, hidden, _stopping: stopping })
@@ -167,11 +182,14 @@ impl SealedFile {
 
 impl Write for OutputFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.as_file().write(bytes)
+        let written = self.as_file().write(bytes)?;
+        self.grow(written)?;
+        Ok(written)
     }
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.as_file().write_all(bytes)
+        self.as_file().write_all(bytes)?;
+        self.grow(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -1,7 +1,8 @@
-//! fsync beside the work: files are handed over as soon as they are complete, and one call at the
-//! end waits for all of them. Most of the waiting then overlaps with hashing the next blob.
+//! fsync beside the work: files are handed over as soon as they are complete, and large ones while they
+//! grow; one call at the end waits for all of them. Most of the waiting then overlaps with hashing.
 
 use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -14,6 +15,10 @@ const THREADS: usize = 4;
 
 /// How many files may wait; each is an open file.
 const QUEUE: usize = 64;
+
+/// So often, in bytes, the disk is told to begin with a file that grows. It has little to do at the end then,
+/// when there is nothing else to do but to wait for it.
+const GROWN: u64 = 16 << 20;
 
 type Job = (File, PathBuf);
 
@@ -44,6 +49,24 @@ impl Syncer {
             tracing::debug!(path = %path.display(), "not synced: the syncing threads have stopped");
             drop(file);
         }
+    }
+
+    /// Has what there is of a file synced, now and then while it grows: it had `before` bytes, and has `now`.
+    /// At its end it has to be synced in any case.
+    ///
+    /// # Errors
+    /// When there can be no more open files.
+    pub(crate) fn grows(
+        &self,
+        file: &File,
+        path: impl FnOnce() -> PathBuf,
+        before: u64,
+        now: u64,
+    ) -> io::Result<()> {
+        if before / GROWN < now / GROWN {
+            self.submit(file.try_clone()?, path());
+        }
+        Ok(())
     }
 
     /// Waits until everything that was submitted is on the disk.
@@ -82,5 +105,27 @@ impl Pool {
             })
             .collect();
         Self { sender, workers }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    /// A pipe cannot be synced.
+    #[test]
+    fn a_file_that_could_not_be_synced_while_it_grew_is_told_of_at_the_end() {
+        let (_reader, writer) = io::pipe().unwrap();
+        let file = File::from(OwnedFd::from(writer));
+        let syncer = Syncer::new();
+        let grows = |before, now| syncer.grows(&file, || PathBuf::from("growing"), before, now).unwrap();
+        grows(0, GROWN - 1);
+        grows(GROWN, 2 * GROWN - 1);
+        assert!(syncer.wait().is_ok());
+        grows(GROWN - 1, GROWN);
+        grows(GROWN, GROWN + 1);
+        assert!(matches!(syncer.wait(), Err(Error::Io { path, .. }) if path == PathBuf::from("growing")));
     }
 }

@@ -70,7 +70,7 @@ impl Ingest<'_> {
         } else {
             // Most of the waiting is done before anybody has to wait for us.
             self.sync_reused()?;
-            self.syncer.wait()?;
+            self.staging.syncer().wait()?;
             commit(self.repository, &mut || self.publish(), &mut |document, policy| {
                 self.staging.index_lock_is_held();
                 edit(document, policy)
@@ -96,7 +96,7 @@ impl Ingest<'_> {
             let Some((file, _)) = self.repository.blobs().open(digest)? else {
                 return Err(Error::MissingBlob { digest: digest.clone() });
             };
-            self.syncer.submit(file, self.repository.blobs().path(digest));
+            self.staging.syncer().submit(file, self.repository.blobs().path(digest));
         }
         self.state().synced.extend(reused);
         Ok(())
@@ -107,7 +107,7 @@ impl Ingest<'_> {
     fn publish(&self) -> Result<()> {
         self.staging.clean_up_after_others()?;
         self.sync_reused()?;
-        self.syncer.wait()?;
+        self.staging.syncer().wait()?;
         let mut state = self.state();
         let unpublished = |digest: &&Digest| !state.published.contains(*digest);
         let digests: Vec<Digest> =

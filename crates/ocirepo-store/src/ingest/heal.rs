@@ -75,7 +75,7 @@ impl Ingest<'_> {
         if self.is_rehearsal() {
             return self.note_placed(digests);
         }
-        self.syncer.wait()?;
+        self.staging.syncer().wait()?;
         let mut blobs: Vec<(&Digest, Staged)> = Vec::with_capacity(digests.len());
         for digest in digests {
             let kept = self.state().kept.remove(digest).filter(|kept| kept.file.is_some());

@@ -34,7 +34,7 @@ pub(crate) use staging::Staging;
 pub use writer::BlobWriter;
 
 use crate::digest::{Algorithm, Digest};
-use crate::disk::{Kind, StagedFile, StagingDir, Syncer};
+use crate::disk::{Kind, StagedFile, StagingDir};
 use crate::error::{Error, Result};
 use crate::layers::Fact;
 use crate::lock::{Reading, Shared};
@@ -110,8 +110,6 @@ struct State {
 #[must_use = "what it brings is dropped with it, unless it is committed"]
 pub struct Ingest<'l> {
     repository: &'l Repository,
-    // Declared before the staging directory: its threads end before the directory goes.
-    syncer: Syncer,
     staging: Staging<'l>,
     /// Whether documents can be read again in a rehearsal too.
     keeps_documents: bool,
@@ -145,7 +143,7 @@ impl<'l> Ingest<'l> {
 
     fn new(repository: &'l Repository, apart: Option<PathBuf>) -> Self {
         let staging = Staging::new(repository, apart);
-        Self { repository, syncer: Syncer::new(), staging, keeps_documents: false, state: Mutex::default() }
+        Self { repository, staging, keeps_documents: false, state: Mutex::default() }
     }
 }
 
@@ -190,11 +188,7 @@ impl Ingest<'_> {
     /// # Errors
     /// When no file can be made.
     pub fn writer(&self, algorithm: Algorithm) -> Result<BlobWriter> {
-        if self.is_rehearsal() {
-            Ok(self.hasher(algorithm))
-        } else {
-            self.spool(algorithm)
-        }
+        if self.is_rehearsal() { Ok(self.hasher(algorithm)) } else { self.spool(algorithm) }
     }
 
     /// Begins a blob that is only hashed and counted, in any session: a core that has nothing else to do
@@ -265,7 +259,7 @@ impl Ingest<'_> {
             (None, Some((file, path))) => {
                 state.kept.insert(staged.digest.clone(), staged);
                 drop(state);
-                self.syncer.submit(file, path);
+                self.staging.syncer().submit(file, path);
                 Ok(())
             }
             _ => {
@@ -282,7 +276,7 @@ impl Ingest<'_> {
     /// When it cannot be opened.
     pub fn sync_soon(&self, staged: &Staged) -> Result<()> {
         if staged.size >= WORTH_SYNCING && !self.is_rehearsal() {
-            self.syncer.submit(self.open(staged)?, staged.path());
+            self.staging.syncer().submit(self.open(staged)?, staged.path());
         }
         Ok(())
     }

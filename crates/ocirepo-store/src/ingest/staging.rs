@@ -11,7 +11,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use super::debris::{TMP, remove_dead};
 use super::writer::{BlobWriter, Writers};
 use crate::digest::Algorithm;
-use crate::disk::StagingDir;
+use crate::disk::{StagingDir, Syncer};
 use crate::error::Result;
 use crate::lock::holders;
 use crate::repository::Repository;
@@ -23,6 +23,7 @@ pub(crate) struct Staging<'l> {
     apart: Option<PathBuf>,
     /// Whether the session holds `index.lock`: taking it a second time would wait for ourselves.
     holds_index_lock: AtomicBool,
+    /// Declared before the directory: the threads that sync end before it goes.
     writers: Writers,
     made: OnceLock<StagingDir>,
     making: Mutex<()>,
@@ -30,11 +31,12 @@ pub(crate) struct Staging<'l> {
 
 impl<'l> Staging<'l> {
     pub(crate) fn new(repository: &'l Repository, apart: Option<PathBuf>) -> Self {
+        let is_kept = apart.is_none();
         Self {
             repository,
             apart,
             holds_index_lock: AtomicBool::new(false),
-            writers: Writers::new(repository.jobs()),
+            writers: Writers::new(repository.jobs(), is_kept),
             made: OnceLock::new(),
             making: Mutex::new(()),
         }
@@ -70,6 +72,11 @@ impl<'l> Staging<'l> {
     /// Begins a blob in a file of the directory.
     pub(crate) fn writer(&self, algorithm: Algorithm) -> Result<BlobWriter> {
         Ok(BlobWriter::new(self.ensure()?.create_file()?, algorithm, &self.writers))
+    }
+
+    /// Syncs what comes in.
+    pub(crate) fn syncer(&self) -> &Syncer {
+        self.writers.syncer()
     }
 
     /// Those who write blobs that come in.

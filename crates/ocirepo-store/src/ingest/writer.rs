@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Staged;
 use crate::digest::{Algorithm, Digest};
-use crate::disk::StagedFile;
+use crate::disk::{StagedFile, Syncer};
 use crate::error::{Error, Result};
 use crate::hashing::PipelinedHasher;
 
@@ -16,31 +16,47 @@ use crate::hashing::PipelinedHasher;
 /// writes at the same time has begun too; later, it may have ended.
 const SETTLED: u64 = 4 << 20;
 
-/// How many write or hash blobs of a session at the same time, and how many may.
+/// Those who write or hash blobs of a session at the same time.
 #[derive(Debug, Clone)]
-pub(super) struct Writers {
-    count: Arc<AtomicUsize>,
+pub(super) struct Writers(Arc<Together>);
+
+#[derive(Debug)]
+struct Together {
+    count: AtomicUsize,
+    /// How many there may be before a core is short.
     jobs: usize,
+    syncer: Syncer,
+    /// Whether what they write is there to stay.
+    is_kept: bool,
 }
 
-impl Writers {
-    pub(crate) fn new(jobs: usize) -> Self {
-        Self { count: Arc::default(), jobs }
-    }
-
+impl Together {
     fn leave_a_core(&self) -> bool {
         self.count.load(Ordering::Relaxed) < self.jobs
     }
+}
+
+impl Writers {
+    /// Of what `is_kept`, the disk begins with large blobs before they are complete.
+    pub(super) fn new(jobs: usize, is_kept: bool) -> Self {
+        let (count, syncer) = (AtomicUsize::new(0), Syncer::new());
+        Self(Arc::new(Together { count, jobs, syncer, is_kept }))
+    }
+
+    /// Syncs what they write.
+    pub(super) fn syncer(&self) -> &Syncer {
+        &self.0.syncer
+    }
 
     fn join(&self) -> OneOf {
-        self.count.fetch_add(1, Ordering::Relaxed);
-        OneOf(self.clone())
+        self.0.count.fetch_add(1, Ordering::Relaxed);
+        OneOf(Arc::clone(&self.0))
     }
 }
 
 /// One of the writers, until it is dropped.
 #[derive(Debug)]
-struct OneOf(Writers);
+struct OneOf(Arc<Together>);
 
 impl Drop for OneOf {
     fn drop(&mut self) {
@@ -95,7 +111,7 @@ impl BlobWriter {
             written.map_err(|error| Error::io("write", staged.path(), error))?;
         }
         self.hasher.accept(buffer, length);
-        self.grow(length);
+        self.grow(length).map_err(|error| Error::io("sync", self.path(), error))?;
         Ok(length)
     }
 
@@ -105,11 +121,17 @@ impl BlobWriter {
         self.hasher.split_for(bytes);
     }
 
-    fn grow(&mut self, length: usize) {
+    fn grow(&mut self, length: usize) -> io::Result<()> {
         let before = self.size;
         self.size += length as u64;
         if before / SETTLED < self.size / SETTLED && self.writers.0.leave_a_core() {
             self.hasher.split();
+        }
+        match &self.file {
+            Some((file, staged)) if self.writers.0.is_kept => {
+                self.writers.0.syncer.grows(file, || staged.path(), before, self.size)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -156,7 +178,7 @@ impl Write for BlobWriter {
             None => bytes.len(),
         };
         self.hasher.update(&bytes[..written]);
-        self.grow(written);
+        self.grow(written)?;
         Ok(written)
     }
 

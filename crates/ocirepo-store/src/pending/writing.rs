@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{BLOBS, PARTS, PENDING, PendingBundle, Place, Record, name_of};
 use crate::digest::{Algorithm, Digest};
-use crate::disk::{self, Dir, Kind, Owner, Syncer};
+use crate::disk::{self, Dir, Kind, Owner};
 use crate::error::{Error, Result};
 use crate::ingest::{BlobWriter, Ingest, Staged, Staging, TMP, remove_dead};
 use crate::lock::{Shared, Writing};
@@ -29,8 +29,6 @@ const OLD: &str = "session-removed";
 pub struct Pending<'l> {
     bundle: PendingBundle,
     repository: &'l Repository,
-    // Declared before the staging directory: its threads end before the directory goes.
-    syncer: Syncer,
     staging: Staging<'l>,
     kept: Mutex<BTreeMap<Place, Staged>>,
 }
@@ -76,13 +74,7 @@ fn open<'l>(
 ) -> Result<Pending<'l>> {
     let record = Record { toc: toc.to_owned(), needs: needs.iter().cloned().collect() };
     let bundle = ensure(repository, id, &record)?;
-    Ok(Pending {
-        bundle,
-        repository,
-        syncer: Syncer::new(),
-        staging: Staging::new(repository, None),
-        kept: Mutex::default(),
-    })
+    Ok(Pending { bundle, repository, staging: Staging::new(repository, None), kept: Mutex::default() })
 }
 
 fn ensure(repository: &Repository, id: &Digest, record: &Record) -> Result<PendingBundle> {
@@ -178,7 +170,7 @@ impl Pending<'_> {
     /// # Errors
     /// When the bundle was given up meanwhile, and when the file system refuses.
     pub fn publish(&self) -> Result<()> {
-        self.syncer.wait()?;
+        self.staging.syncer().wait()?;
         let mut kept = self.kept();
         let Some(staging) = self.staging.made().filter(|_| !kept.is_empty()) else {
             return self.bundle.dir.as_ref().map_or(Ok(()), settle);
@@ -222,7 +214,7 @@ impl Pending<'_> {
         if let Some(file) = staged.file()
             && let Some(open) = staging.open(file)?
         {
-            self.syncer.submit(open, file.path());
+            self.staging.syncer().submit(open, file.path());
         }
         let replaced = self.kept().insert(place, staged);
         match replaced.as_ref().and_then(Staged::file) {

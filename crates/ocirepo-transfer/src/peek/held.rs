@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::io;
 
+use ocirepo_store::Digest;
 use ocirepo_store::graph::{Documents, Loaded, Wanted};
 use ocirepo_store::verify::State;
-use ocirepo_store::Digest;
 
 use crate::archive::{Member, paths};
 use crate::error::{Error, Result};
