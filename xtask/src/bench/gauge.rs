@@ -17,13 +17,9 @@ use nix::sys::time::{TimeVal, TimeValLike as _};
 use rustix::fs::{fstatvfs, syncfs};
 
 use super::cost::Cost;
-use super::machine::free_memory;
 
 /// How often the free space is looked at.
 const INTERVAL: Duration = Duration::from_millis(20);
-
-/// More memory than any result needs that is measured, in bytes.
-const ENOUGH: u64 = 5 << 29;
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -45,7 +41,6 @@ pub(super) fn measure(command: &Command, directory: &Path, sync: bool) -> Result
     gauge.args(["bench", "gauge"]).arg("--directory").arg(directory);
     if sync {
         gauge.arg("--sync");
-        touch_memory();
     }
     gauge.arg("--").arg(command.get_program()).args(command.get_args());
     for (key, value) in command.get_envs() {
@@ -62,15 +57,6 @@ pub(super) fn measure(command: &Command, directory: &Path, sync: bool) -> Result
         bail!("{}", lines[lines.len().saturating_sub(2)..].join("; "));
     }
     serde_json::from_slice(&output.stdout).context("the gauge did not print a cost")
-}
-
-/// Uses memory once and lets go of it. A virtual machine may have given what it did not use back to its host, and
-/// whoever is the first to use it again would wait for that, and not for what is measured.
-fn touch_memory() {
-    let size = ENOUGH.min(free_memory() / 2);
-    let mut memory = vec![0_u8; usize::try_from(size).unwrap_or(0)];
-    memory.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
-    std::hint::black_box(&memory);
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {

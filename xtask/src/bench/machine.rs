@@ -43,21 +43,10 @@ fn processor() -> String {
 }
 
 fn memory() -> String {
-    let bytes = memory_line("MemTotal:");
-    bytes.map_or("memory unknown".into(), |bytes| {
-        format!("{:.0} GiB of memory", bytes as f64 / f64::from(1 << 30))
-    })
-}
-
-/// Bytes of memory that nobody needs.
-pub(super) fn free_memory() -> u64 {
-    memory_line("MemAvailable:").unwrap_or(0)
-}
-
-fn memory_line(name: &str) -> Option<u64> {
     let info = read("/proc/meminfo");
-    let kib = info.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB"))?;
-    kib.parse::<u64>().ok()?.checked_mul(1 << 10)
+    let kib = info.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"));
+    let kib: Option<f64> = kib.and_then(|kib| kib.parse().ok());
+    kib.map_or("memory unknown".into(), |kib| format!("{:.0} GiB of memory", kib / f64::from(1 << 20)))
 }
 
 fn distribution() -> String {
