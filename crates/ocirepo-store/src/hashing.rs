@@ -153,11 +153,18 @@ impl Beside {
 
     /// Hands over a whole buffer, after what was taken in before.
     fn hand_over(&mut self, buffer: Filled) {
-        let before = std::mem::take(&mut self.piece);
-        for filled in [before, buffer] {
-            if filled.1 > 0 {
-                self.given += usize::from(self.full.send(filled).is_ok());
-            }
+        self.give_piece();
+        self.give(buffer);
+    }
+
+    fn give_piece(&mut self) {
+        let piece = std::mem::take(&mut self.piece);
+        self.give(piece);
+    }
+
+    fn give(&mut self, filled: Filled) {
+        if filled.1 > 0 {
+            self.given += usize::from(self.full.send(filled).is_ok());
         }
     }
 
@@ -172,7 +179,7 @@ impl Beside {
             piece[*length..][..now.len()].copy_from_slice(now);
             *length += now.len();
             if *length == PIECE {
-                self.hand_over(Filled::default());
+                self.give_piece();
             }
             bytes = later;
         }

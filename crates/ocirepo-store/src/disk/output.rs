@@ -112,14 +112,11 @@ impl OutputFile {
         }
     }
 
-    fn grow(&mut self, length: usize) -> io::Result<()> {
+    fn grow(&mut self, length: usize) {
         let before = self.written;
         self.written += length as u64;
-        match &self.to {
-            To::File(file, _) => {
-                self.syncer.grows(file.as_file(), || self.path.clone(), before, self.written)
-            }
-            To::Direct(_) => Ok(()),
+        if let To::File(file, _) = &self.to {
+            self.syncer.grows(file.as_file(), || self.path.clone(), before, self.written);
         }
     }
 
@@ -183,13 +180,14 @@ impl SealedFile {
 impl Write for OutputFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.as_file().write(bytes)?;
-        self.grow(written)?;
+        self.grow(written);
         Ok(written)
     }
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.as_file().write_all(bytes)?;
-        self.grow(bytes.len())
+        self.grow(bytes.len());
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {

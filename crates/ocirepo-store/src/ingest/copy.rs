@@ -117,7 +117,7 @@ impl Ingest<'_> {
     /// A proven copy in staging.
     fn copied(&self, original: Original<'_>) -> Result<Staged> {
         if self.is_rehearsal() {
-            return self.written(BlobWriter::rehearsal(original.algorithm, self.staging.writers()), original);
+            return self.written(self.hasher(original.algorithm), original);
         }
         let staging = self.staging.ensure()?;
         let (file, staged) = staging.create_file()?;

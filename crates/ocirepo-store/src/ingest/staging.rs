@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::debris::{TMP, remove_dead};
 use super::writer::{BlobWriter, Writers};
@@ -24,7 +24,7 @@ pub(crate) struct Staging<'l> {
     /// Whether the session holds `index.lock`: taking it a second time would wait for ourselves.
     holds_index_lock: AtomicBool,
     /// Declared before the directory: the threads that sync end before it goes.
-    writers: Writers,
+    writers: Arc<Writers>,
     made: OnceLock<StagingDir>,
     making: Mutex<()>,
 }
@@ -80,7 +80,7 @@ impl<'l> Staging<'l> {
     }
 
     /// Those who write blobs that come in.
-    pub(super) const fn writers(&self) -> &Writers {
+    pub(super) const fn writers(&self) -> &Arc<Writers> {
         &self.writers
     }
 

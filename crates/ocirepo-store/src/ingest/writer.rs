@@ -17,11 +17,8 @@ use crate::hashing::PipelinedHasher;
 const SETTLED: u64 = 4 << 20;
 
 /// Those who write or hash blobs of a session at the same time.
-#[derive(Debug, Clone)]
-pub(super) struct Writers(Arc<Together>);
-
 #[derive(Debug)]
-struct Together {
+pub(super) struct Writers {
     count: AtomicUsize,
     /// How many there may be before a core is short.
     jobs: usize,
@@ -30,33 +27,30 @@ struct Together {
     is_kept: bool,
 }
 
-impl Together {
-    fn leave_a_core(&self) -> bool {
-        self.count.load(Ordering::Relaxed) < self.jobs
-    }
-}
-
 impl Writers {
     /// Of what `is_kept`, the disk begins with large blobs before they are complete.
-    pub(super) fn new(jobs: usize, is_kept: bool) -> Self {
-        let (count, syncer) = (AtomicUsize::new(0), Syncer::new());
-        Self(Arc::new(Together { count, jobs, syncer, is_kept }))
+    pub(super) fn new(jobs: usize, is_kept: bool) -> Arc<Self> {
+        Arc::new(Self { count: AtomicUsize::new(0), jobs, syncer: Syncer::new(), is_kept })
     }
 
     /// Syncs what they write.
-    pub(super) fn syncer(&self) -> &Syncer {
-        &self.0.syncer
+    pub(super) const fn syncer(&self) -> &Syncer {
+        &self.syncer
     }
 
-    fn join(&self) -> OneOf {
-        self.0.count.fetch_add(1, Ordering::Relaxed);
-        OneOf(Arc::clone(&self.0))
+    fn leave_a_core(&self) -> bool {
+        self.count.load(Ordering::Relaxed) < self.jobs
+    }
+
+    fn join(self: &Arc<Self>) -> OneOf {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        OneOf(Arc::clone(self))
     }
 }
 
 /// One of the writers, until it is dropped.
 #[derive(Debug)]
-struct OneOf(Arc<Together>);
+struct OneOf(Arc<Writers>);
 
 impl Drop for OneOf {
     fn drop(&mut self) {
@@ -76,12 +70,12 @@ pub struct BlobWriter {
 }
 
 impl BlobWriter {
-    pub(super) fn new(file: (File, StagedFile), algorithm: Algorithm, writers: &Writers) -> Self {
+    pub(super) fn new(file: (File, StagedFile), algorithm: Algorithm, writers: &Arc<Writers>) -> Self {
         Self { file: Some(file), ..Self::rehearsal(algorithm, writers) }
     }
 
     /// One that writes nothing, and hashes.
-    pub(super) fn rehearsal(algorithm: Algorithm, writers: &Writers) -> Self {
+    pub(super) fn rehearsal(algorithm: Algorithm, writers: &Arc<Writers>) -> Self {
         let hasher = PipelinedHasher::new(algorithm);
         Self { file: None, hasher, size: 0, writers: writers.join() }
     }
@@ -111,7 +105,7 @@ impl BlobWriter {
             written.map_err(|error| Error::io("write", staged.path(), error))?;
         }
         self.hasher.accept(buffer, length);
-        self.grow(length).map_err(|error| Error::io("sync", self.path(), error))?;
+        self.grow(length);
         Ok(length)
     }
 
@@ -121,17 +115,15 @@ impl BlobWriter {
         self.hasher.split_for(bytes);
     }
 
-    fn grow(&mut self, length: usize) -> io::Result<()> {
+    fn grow(&mut self, length: usize) {
         let before = self.size;
         self.size += length as u64;
-        if before / SETTLED < self.size / SETTLED && self.writers.0.leave_a_core() {
+        let writers = &self.writers.0;
+        if before / SETTLED < self.size / SETTLED && writers.leave_a_core() {
             self.hasher.split();
         }
-        match &self.file {
-            Some((file, staged)) if self.writers.0.is_kept => {
-                self.writers.0.syncer.grows(file, || staged.path(), before, self.size)
-            }
-            _ => Ok(()),
+        if let Some((file, staged)) = self.file.as_ref().filter(|_| writers.is_kept) {
+            writers.syncer.grows(file, || staged.path(), before, self.size);
         }
     }
 
@@ -178,7 +170,7 @@ impl Write for BlobWriter {
             None => bytes.len(),
         };
         self.hasher.update(&bytes[..written]);
-        self.grow(written)?;
+        self.grow(written);
         Ok(written)
     }
 
