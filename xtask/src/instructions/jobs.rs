@@ -42,9 +42,8 @@ impl Unit {
     /// tables are random, and threads wait for each other as it happens.
     pub(super) fn slack(self) -> u64 {
         match self {
-            Self::Command => 20_000,
-            // One more copy of every byte is 1,000,000.
-            Self::RawMegabyte | Self::GzipMegabyte => 20_000,
+            // One more copy of every byte is 1,000,000 for each MB.
+            Self::Command | Self::RawMegabyte | Self::GzipMegabyte => 20_000,
             Self::Image => 100,
         }
     }

@@ -24,8 +24,8 @@ pub(crate) fn join(ingest: &Ingest<'_>, index: &Document, planned: &[Planned]) -
         .iter()
         .map(|planned| {
             let put = &planned.put;
-            let mut holders = index.entries().iter().filter(|entry| entry.is_named());
-            let holder = holders.find(|entry| entry.name() == put.name.as_ref());
+            let mut entries = index.entries().iter();
+            let holder = put.name.as_ref().and_then(|name| entries.find(|entry| entry.name() == Some(name)));
             let joined = match holder.filter(|holder| holder.digest() != put.entry.digest()) {
                 Some(holder) => with(ingest, holder, put, &planned.children)?,
                 None => None,
